@@ -1,0 +1,1 @@
+//! Checksums of chunks: CRC32, CRC32C, SHA-256 and MD5 per piece.

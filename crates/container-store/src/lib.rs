@@ -1,0 +1,1 @@
+//! Containers on the disks of a datanode.

@@ -1,0 +1,1 @@
+//! Clients of SCM and datanodes; reading and writing blocks.

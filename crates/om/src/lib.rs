@@ -1,0 +1,1 @@
+//! The Ozone Manager server.

@@ -1,0 +1,1 @@
+//! Volumes, buckets and keys for clients.

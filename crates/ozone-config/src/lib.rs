@@ -1,0 +1,1 @@
+//! ozone-site.xml and its values: loading, expansion, units, errors.

@@ -1,0 +1,1 @@
+//! What every server shares: logging, signals, start and stop.

@@ -1,0 +1,1 @@
+//! Typed tables over a key-value engine, and an engine in memory.

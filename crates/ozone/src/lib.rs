@@ -1,0 +1,1 @@
+//! The ozone command: every daemon, shell and tool.

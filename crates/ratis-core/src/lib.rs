@@ -1,0 +1,1 @@
+//! Raft with the semantics of Ratis as a pure step function.

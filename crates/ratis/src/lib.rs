@@ -1,0 +1,1 @@
+//! Ratis on the wire: server, client and admin services and their clients.

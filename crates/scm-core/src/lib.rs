@@ -1,0 +1,1 @@
+//! The state of SCM and its rules: pure.

@@ -1,0 +1,1 @@
+//! The Storage Container Manager server.
