@@ -1,1 +1,11 @@
-//! What every server shares: logging, signals, start and stop.
+//! What every server shares: logging, signals, directories and `VERSION` files.
+//!
+//! - [`logging`]: structured logs on standard error, level by `OZONE_LOG`.
+//! - [`stop`]: waits for the signal that ends a daemon.
+//! - [`directories`]: where a daemon keeps its metadata (`ozone.metadata.dirs` and its kin).
+//! - [`properties`]: Java properties text, the form of `VERSION` and `raft-meta` files.
+
+pub mod directories;
+pub mod logging;
+pub mod properties;
+pub mod stop;
