@@ -1,1 +1,38 @@
-//! Raft with the semantics of Ratis as a pure step function.
+//! Raft with the semantics of Apache Ratis 3.2.1, as a pure step function.
+//!
+//! ```text
+//!   clock ──────────► tick ───────────┐                       ┌─► SaveVote      synced before what follows it
+//!   peers' requests ► vote_request    │                       ├─► Truncate, Append ─► log writer ─► durable
+//!                     append_request  ├─► Core ─► [Effect] ──►├─► Send, Reply   messages, one to one on the wire
+//!   peers' replies ─► append_reply …  │   (one group)         ├─► Load          cold entries ─► loaded
+//!   clients ────────► propose, read   │                       ├─► Commit        ─► apply ─► applied
+//!   log and machine ► durable, applied┘                       └─► Leadership, Progress, …
+//! ```
+//!
+//! [`Core`] is one member of one group. Every input is a method that takes the time in milliseconds
+//! where time matters; every consequence is an [`Effect`], collected with [`Core::take_effects`] and
+//! carried out **in order**. There is no clock, no I/O, no thread, no randomness but the seed in
+//! [`Settings`], and no dependence on hash-map order: the same inputs give the same effects.
+//!
+//! # Invariants
+//! * What follows a [`Effect::SaveVote`] in the list must not happen before the vote is on disk.
+//! * The core holds no entry: it knows terms as ranges, and sizes of the entries that the engine still
+//!   holds in memory. Bytes pass through [`Effect::Append`] once and are never looked at again.
+//! * A follower's success reply is released only by [`Core::durable`]; a leader counts itself in a
+//!   majority only up to there.
+//! * A configuration counts from the moment it is appended and goes back when its entry is truncated.
+//! * Nothing that came from a peer can make the core panic.
+//!
+//! # Where to start reading
+//! [`effect`] is the contract with the engine; `core.rs` the state; `election.rs`, `follower.rs`,
+//! `leader.rs` the three roles; `commit.rs` what is committed and how far `watch` got.
+
+mod core;
+pub mod effect;
+mod settings;
+mod types;
+
+pub use crate::core::{Core, ProposeError, Recovered, Status};
+pub use effect::{Effect, Message, Reply, ReplyTo, RequestId};
+pub use settings::Settings;
+pub use types::{HardState, Leadership, Millis, PeerId, Role, TermIndex};
