@@ -1,0 +1,150 @@
+//! The handle a group's loop holds on its log.
+
+use std::sync::Arc;
+
+use prost::Message;
+use ratis_proto::common::LogEntryProto;
+
+use crate::cache::EntryCache;
+use crate::disk::Disk;
+use crate::error::LogError;
+use crate::format;
+use crate::meta::Metadata;
+use crate::reader::LogReader;
+use crate::storage::GroupPaths;
+use crate::writer::{Change, Frames, Operation};
+
+/// Names an operation; operations of a group are done in the order of their tickets.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Ticket(pub u64);
+
+/// Learns how far the disk has come. Called on the writer thread: hand over, do not work.
+pub trait LogListener: Send + Sync + 'static {
+    /// Every operation up to this one survives a crash.
+    fn durable(&self, ticket: Ticket);
+
+    /// The disk failed; neither this operation nor any later one will succeed, and what was reported
+    /// durable before stays so.
+    fn failed(&self, ticket: Ticket, error: Arc<LogError>);
+}
+
+/// A group's log. Operations are queued and return at once; see [`LogListener`].
+pub struct GroupLog {
+    disk: Disk,
+    slot: u64,
+    paths: GroupPaths,
+    reader: LogReader,
+    cache: EntryCache,
+    ticket: Ticket,
+    next: u64,
+}
+
+impl GroupLog {
+    pub(crate) fn new(
+        disk: Disk,
+        slot: u64,
+        paths: GroupPaths,
+        reader: LogReader,
+        cache_bytes_max: usize,
+        next: u64,
+    ) -> Self {
+        let cache = EntryCache::new(cache_bytes_max);
+        Self { disk, slot, paths, reader, cache, ticket: Ticket::default(), next }
+    }
+
+    fn submit(&mut self, change: Change) -> Ticket {
+        self.ticket.0 += 1;
+        self.disk.send(Operation::Change(self.slot, self.ticket, change));
+        self.ticket
+    }
+
+    /// Appends entries that follow the last one. Bulk bytes stay in the cache only.
+    ///
+    /// # Errors
+    /// [`LogError::Gap`]; nothing is written then.
+    pub fn append(&mut self, entries: &[LogEntryProto]) -> Result<Ticket, LogError> {
+        let mut want = self.next;
+        for entry in entries {
+            if entry.index != want {
+                return Err(LogError::Gap { want, got: entry.index });
+            }
+            want += 1;
+        }
+        let mut frames = Frames {
+            first: self.next,
+            bytes: Vec::new(),
+            lengths: Vec::with_capacity(entries.len()),
+        };
+        for entry in entries {
+            let length = format::encode(entry, &mut frames.bytes);
+            frames.lengths.push(u32::try_from(length).unwrap_or(u32::MAX));
+            self.cache.push(entry.clone());
+        }
+        self.next = want;
+        // Up to there the reader can serve what the cache drops.
+        self.cache.evict(self.reader.next());
+        Ok(self.submit(Change::Append(frames)))
+    }
+
+    /// Forgets the entries from `index` on; those of another leader follow.
+    pub fn truncate(&mut self, index: u64) -> Ticket {
+        self.cache.truncate(index);
+        self.next = self.next.min(index);
+        self.submit(Change::Truncate(index))
+    }
+
+    /// Forgets everything: an installed snapshot reaches up to before `next`.
+    pub fn reset(&mut self, next: u64) -> Ticket {
+        self.cache.clear();
+        self.next = next;
+        self.submit(Change::Reset(next))
+    }
+
+    /// Removes closed segments that hold nothing after `index`.
+    pub fn purge(&mut self, index: u64) -> Ticket {
+        self.submit(Change::Purge(index))
+    }
+
+    /// Notes term and vote.
+    pub fn save_metadata(&mut self, metadata: Metadata) -> Ticket {
+        self.submit(Change::Metadata(metadata))
+    }
+
+    /// Notes the latest applied configuration entry.
+    pub fn save_configuration(&mut self, entry: &LogEntryProto) -> Ticket {
+        self.submit(Change::Configuration(entry.encode_to_vec()))
+    }
+
+    /// Recent entries.
+    pub fn cache(&self) -> &EntryCache {
+        &self.cache
+    }
+
+    /// Reads entries that the cache has dropped.
+    pub fn reader(&self) -> &LogReader {
+        &self.reader
+    }
+
+    /// Index of the next entry.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The group's directory.
+    pub fn directory(&self) -> &std::path::Path {
+        &self.paths.root
+    }
+
+    /// Where the state machine may keep snapshots.
+    pub fn state_machine_directory(&self) -> &std::path::Path {
+        &self.paths.state_machine
+    }
+
+    /// Finishes what is queued and closes the files. Blocks for a round.
+    pub fn close(self) {
+        let (done, closed) = crossbeam_channel::bounded(1);
+        self.disk.send(Operation::Close(self.slot, done));
+        // An error means that the writer has stopped, which closed the files as well.
+        let _ = closed.recv();
+    }
+}
