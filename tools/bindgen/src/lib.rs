@@ -5,23 +5,31 @@
 //! `bindings/`, and is copied from there. Only the calls that build script makes exist here.
 //! The decision and how to make the file anew: `docs/adr/2026-11-21-committed-rocksdb-bindings.md`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{env, fmt, fs, io};
+
+/// The package whose bindings are committed, its version, and the bindings. They are part of the
+/// build script's binary, so that nothing depends on where the repository lies.
+const COMMITTED: (&str, &str, &str) = (
+    "rust-librocksdb-sys",
+    "0.48.1+11.8.1",
+    include_str!("../bindings/rust-librocksdb-sys-0.48.1.rs"),
+);
 
 /// Collects nothing: every setting is already part of the committed bindings.
 #[derive(Default)]
 pub struct Builder;
 
 /// The committed bindings of the package that is being built.
-pub struct Bindings(PathBuf);
+pub struct Bindings(&'static str);
 
 /// No bindings are committed for this package, version and operating system.
 #[derive(Debug)]
-pub struct BindgenError(PathBuf);
+pub struct BindgenError(String);
 
 impl fmt::Display for BindgenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no committed bindings at {}", self.0.display())
+        write!(f, "no bindings are committed for {}", self.0)
     }
 }
 
@@ -55,23 +63,21 @@ impl Builder {
 
     /// Finds the committed bindings of the package whose build script is running.
     pub fn generate(self) -> Result<Bindings, BindgenError> {
-        let package = env::var("CARGO_PKG_NAME").unwrap_or_default();
-        let version = env::var("CARGO_PKG_VERSION").unwrap_or_default();
-        let version = version.split('+').next().unwrap_or_default();
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("bindings")
-            .join(format!("{package}-{version}.rs"));
-        if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") && path.is_file() {
-            Ok(Bindings(path))
+        let variable = |name| env::var(name).unwrap_or_default();
+        let (package, version) = (variable("CARGO_PKG_NAME"), variable("CARGO_PKG_VERSION"));
+        let os = variable("CARGO_CFG_TARGET_OS");
+        if (package.as_str(), version.as_str(), os.as_str()) == (COMMITTED.0, COMMITTED.1, "linux")
+        {
+            Ok(Bindings(COMMITTED.2))
         } else {
-            Err(BindgenError(path))
+            Err(BindgenError(format!("{package} {version} on {os}")))
         }
     }
 }
 
 impl Bindings {
-    /// Copies the committed bindings to `path`.
+    /// Writes the committed bindings to `path`.
     pub fn write_to_file(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        fs::copy(&self.0, path).map(drop)
+        fs::write(path, self.0)
     }
 }
