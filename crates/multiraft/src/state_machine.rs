@@ -93,6 +93,19 @@ pub trait StateMachine: Send + Sync + 'static {
         })))
     }
 
+    /// Answers a read request of a Ratis client, on the leader. Reads of Ozone do not come this way
+    /// (they go to the datanode's own port), those of a few tools do.
+    ///
+    /// # Errors
+    /// Reaches the client as `StateMachineException`.
+    fn query(&self, message: Bytes) -> BoxFuture<'static, Result<Bytes, StateMachineError>> {
+        let _ = message;
+        Box::pin(std::future::ready(Err(StateMachineError {
+            class: "java.lang.UnsupportedOperationException".to_owned(),
+            message: "this group answers no reads".to_owned(),
+        })))
+    }
+
     /// Entries from `index` on were replaced by those of another leader.
     fn truncate(&self, index: u64) {
         let _ = index;
