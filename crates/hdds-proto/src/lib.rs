@@ -4,8 +4,10 @@
 //! [`container`] for port 9860, [`block`] for 9863, [`datanode`] for container commands, [`scm_log`]
 //! for the entries of SCM's Raft log. Names follow `proto/`; `golden/messages.json` is held against
 //! it by a test of `om-proto`.
-#![allow(clippy::all, clippy::pedantic, missing_docs, non_camel_case_types)]
 
+pub mod convert;
+
+#[allow(clippy::all, clippy::pedantic, missing_docs, non_camel_case_types)]
 mod messages {
     include!(concat!(env!("OUT_DIR"), "/messages.rs"));
 }
