@@ -1,0 +1,107 @@
+"""Transcripts: commands with what the genuine client answered, replayed against whatever cluster and client are chosen.
+
+    # a comment
+    % random big 31457280          a step of the runner itself (see Steps in `run`)
+    $ sh key put v/b/k big         a command of `ozone`
+    | a line on standard output
+    ! a line on standard error
+    = 255                          the exit code, left out when it is 0
+
+Recording writes the answers under the commands; replaying compares them. Both mask what differs from run to run first, so a
+recorded file holds no ids, times or addresses.
+"""
+import difflib
+import re
+import shlex
+from dataclasses import dataclass, field
+
+# A warning of a client's own logging, and the stack trace below it: not the command's words, and different in every client.
+LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[,.]\d+Z? +(TRACE|DEBUG|INFO|WARN|ERROR|FATAL) ")
+STACK_LINE = re.compile(r"^(\s+at |Caused by: |\s+\.\.\. \d+ more)")
+
+MASKS = [
+    (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?"), "<time>"),
+    (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<uuid>"),
+    (re.compile(r'("(?:containerID|localID|generation|objectID|updateID)" : )-?\d+'), r"\1<n>"),
+    (re.compile(r"\b127\.0\.0\.1:\d+"), "<address>"),
+]
+
+
+@dataclass
+class Answer:
+    """What a command printed and how it ended."""
+
+    code: int = 0
+    out: str = ""
+    err: str = ""
+
+
+@dataclass
+class Step:
+    """One command, or one step of the runner, with the recorded answer."""
+
+    line: str
+    number: int
+    comments: list = field(default_factory=list)
+    expected: Answer = field(default_factory=Answer)
+
+    @property
+    def words(self):
+        return shlex.split(self.line[2:])
+
+    @property
+    def own(self):
+        return self.line.startswith("% ")
+
+
+def parse(text):
+    steps, comments = [], []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith(("$ ", "% ")):
+            steps.append(Step(line, number, comments))
+            comments = []
+        elif line.startswith("#") or not line:
+            comments.append(line)
+        elif line.startswith("|"):
+            steps[-1].expected.out += line[2:] + "\n"
+        elif line.startswith("!"):
+            steps[-1].expected.err += line[2:] + "\n"
+        elif line.startswith("= "):
+            steps[-1].expected.code = int(line[2:])
+        else:
+            raise ValueError(f"line {number} of a transcript is none of '# % $ | ! =': {line}")
+    return steps
+
+
+def render(answer, masked):
+    """The lines that stand below a command in a transcript."""
+    lines = []
+    for mark, text in (("|", answer.out), ("!", answer.err)):
+        lines += [f"{mark} {line}".rstrip() for line in mask(text, masked)]
+    return lines + ([f"= {answer.code}"] if answer.code else [])
+
+
+def mask(text, user_and_more):
+    lines, in_log = [], False
+    for line in text.splitlines():
+        in_log = bool(LOG_LINE.match(line)) or in_log and bool(STACK_LINE.match(line))
+        if in_log:
+            continue
+        if line.startswith("Usage: "):
+            # Help is each client's own wording, and the rest of what it prints.
+            lines.append("<usage>")
+            break
+        for pattern, mark in MASKS:
+            line = pattern.sub(mark, line)
+        for word, mark in user_and_more.items():
+            line = re.sub(rf"(?<![\w.-]){re.escape(word)}(?![\w.-])", mark, line)
+        lines.append(line)
+    return lines
+
+
+def difference(step, answer, masked):
+    """What is different, as a diff to read, or nothing."""
+    expected, got = render(step.expected, {}), render(answer, masked)
+    if expected == got:
+        return ""
+    return "\n".join(list(difflib.unified_diff(expected, got, "genuine", "here", lineterm="", n=2)))
