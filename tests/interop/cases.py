@@ -1,0 +1,337 @@
+"""The cases of the suite. Each gets a cluster of its own; what it asserts is a sentence in the report."""
+import contextlib
+import getpass
+import itertools
+import pathlib
+import random
+import threading
+import time
+import traceback
+
+import clients
+import transcript
+from cluster import Local, Running, Separate
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+TRANSCRIPTS = REPOSITORY / "golden" / "transcripts"
+GOLDEN = REPOSITORY / "golden"
+MIB = 1 << 20
+# From the start of the daemons until the first RATIS/THREE key can be written.
+READY_SECONDS_MAX = 120
+
+
+class Report:
+    """Counts, and prints what failed when it fails."""
+
+    def __init__(self):
+        self.passed = 0
+        self.failed = 0
+
+    def check(self, sentence, holds, detail=""):
+        if holds:
+            self.passed += 1
+        else:
+            self.failed += 1
+            print(f"FAILED: {sentence}\n{detail}".rstrip(), flush=True)
+        return holds
+
+
+class Setting:
+    """What a case runs in: options, directories, and the ways to get a cluster and a client."""
+
+    def __init__(self, options, ozone, root, report):
+        self.options = options
+        self.ozone = ozone
+        self.root = root
+        self.report = report
+
+    def cluster(self, settings=None):
+        """A cluster that is started and stopped with the `with` block."""
+        if self.options.conf:
+            return contextlib.nullcontext(Running(self.options.conf))
+        kind = Separate if self.options.separate else Local
+        return started(kind(self.ozone, self.root / "cluster", settings or {}))
+
+    def client(self, cluster):
+        work = self.root / "work"
+        work.mkdir(exist_ok=True)
+        if self.options.client == "java":
+            client = clients.JavaClient(cluster.conf, work)
+        else:
+            client = clients.OwnClient(self.ozone, cluster.conf, work)
+        client.work = work
+        return contextlib.closing(client)
+
+    def must(self, client, line):
+        """A command that has to succeed; gives its standard output."""
+        answer = client(line.split())
+        self.report.check(f"{line}: succeeds", answer.code == 0, answer.err)
+        return answer.out
+
+
+@contextlib.contextmanager
+def started(cluster):
+    (cluster.root).mkdir(parents=True, exist_ok=True)
+    try:
+        cluster.start()
+        yield cluster
+        cluster.stop()
+    finally:
+        if cluster.processes:
+            cluster.kill()
+
+
+def await_ready(setting, cluster, client):
+    """Waits until a key with three replicas can be written, and leaves nothing of the trial behind."""
+    (client.work / "probe").write_text("probe\n")
+    end = time.monotonic() + READY_SECONDS_MAX
+    answer = None
+    trial = ["sh volume create probe", "sh bucket create probe/probe --layout OBJECT_STORE",
+             "sh key put probe/probe/probe probe -t RATIS -r THREE"]
+    for line in trial:
+        while True:
+            answer = client(line.split())
+            if answer.code == 0 or "ALREADY_EXISTS" in answer.err:
+                break
+            if time.monotonic() > end:
+                raise RuntimeError(f"not ready within {READY_SECONDS_MAX} s: {line}: {answer.err}")
+            time.sleep(0.2)
+    for line in ("sh key delete probe/probe/probe", "sh bucket delete probe/probe", "sh volume delete probe"):
+        setting.must(client, line)
+
+
+def random_file(path, size):
+    """The same bytes for the same name, everywhere."""
+    generator = random.Random(path.name)
+    with path.open("wb") as out:
+        while size:
+            part = min(size, 16 * MIB)
+            out.write(generator.randbytes(part))
+            size -= part
+
+
+def own_step(step, work):
+    """A `%` line of a transcript. Gives what is wrong, or nothing."""
+    verb, *rest = step.words
+    if verb == "random":
+        random_file(work / rest[0], int(rest[1]))
+    elif verb == "text":
+        (work / rest[0]).write_text(" ".join(rest[1:]) + "\n")
+    elif verb == "directory":
+        (work / rest[0]).mkdir()
+    elif verb == "same":
+        first, second = (work / name for name in rest)
+        if not second.exists() or first.read_bytes() != second.read_bytes():
+            return f"{rest[1]} is not byte for byte {rest[0]}"
+    else:
+        raise ValueError(f"no such step: {step.line}")
+    return ""
+
+
+def replay(name):
+    """The case of one transcript."""
+    path = TRANSCRIPTS / f"{name}.txt"
+
+    def case(setting):
+        steps = transcript.parse(path.read_text())
+        with setting.cluster() as cluster, setting.client(cluster) as client:
+            if not setting.options.conf:
+                await_ready(setting, cluster, client)
+            masked = {getpass.getuser(): "<user>"}
+            recorded = []
+            for step in steps:
+                recorded += [*step.comments, step.line]
+                if step.own:
+                    wrong = own_step(step, client.work)
+                    setting.report.check(f"{path.name}:{step.number}: {step.line}", not wrong, wrong)
+                    continue
+                answer = client([word.replace("{om}", cluster.om) for word in step.words])
+                if setting.options.record:
+                    recorded += transcript.render(answer, masked)
+                    continue
+                wrong = transcript.difference(step, answer, masked, client.name == "ours")
+                setting.report.check(f"{path.name}:{step.number}: {step.line}", not wrong, wrong)
+        if setting.options.record:
+            path.write_text("\n".join(recorded) + "\n")
+
+    return case
+
+
+def bucket(setting, client, name="sizes"):
+    setting.must(client, f"sh volume create {name}")
+    setting.must(client, f"sh bucket create {name}/{name} --layout OBJECT_STORE")
+    return f"{name}/{name}"
+
+
+def sizes(setting):
+    """Files at the edges of chunk and block come back byte for byte."""
+    chunk, block = 4 * MIB, (256 if setting.options.full else 16) * MIB
+    edges = [0, 1, chunk, chunk + 1, block, block + 1]
+    with setting.cluster({"ozone.scm.block.size": f"{block // MIB}MB"}) as cluster, setting.client(cluster) as client:
+        await_ready(setting, cluster, client)
+        home = bucket(setting, client)
+        for size, (kind, factor) in itertools.product(edges, (("RATIS", "ONE"), ("RATIS", "THREE"))):
+            source, back = client.work / f"bytes{size}", client.work / "back"
+            random_file(source, size)
+            key = f"{home}/{factor.lower()}-{size}"
+            setting.must(client, f"sh key put {key} {source.name} -t {kind} -r {factor}")
+            back.unlink(missing_ok=True)
+            setting.must(client, f"sh key get {key} back")
+            same = back.exists() and back.read_bytes() == source.read_bytes()
+            setting.report.check(f"a file of {size} bytes comes back from {kind}/{factor}", same)
+            info = setting.must(client, f"sh key info {key}")
+            blocks = info.count('"localID"')
+            setting.report.check(f"a file of {size} bytes has its number of blocks in {kind}/{factor}",
+                                 blocks == -(-size // block), info)
+
+
+def freon(setting):
+    """Freon writes and validates keys, and makes and lists many."""
+    keys, metadata = (2000, 100_000) if setting.options.full else (200, 1500)
+    with setting.cluster() as cluster, setting.client(cluster) as client:
+        await_ready(setting, cluster, client)
+        for line in (f"freon ockg -n {keys} -t 8 -s 10KB -v fvol -b fbuck -p small",
+                     f"freon ockv -n {keys} -t 8 -v fvol -b fbuck -p small",
+                     "freon ockg -n 4 -t 2 -s 20MB -v fvol -b fbuck -p large",
+                     "freon ockv -n 4 -t 2 -v fvol -b fbuck -p large",
+                     f"freon ommg --operation CREATE_KEY -n {metadata} -t 16 -v mvol -b mbuck"):
+            # The client of a cluster without a default layout in its configuration makes FSO buckets, which are not ours yet.
+            answer = clients.java(cluster.conf, "freon", "-D", "ozone.client.fs.default.bucket.layout=OBJECT_STORE",
+                                  *line.split()[1:], cwd=client.work)
+            failures = [row for row in answer.out.splitlines() if "Failures" in row or "Failed" in row]
+            setting.report.check(f"{line}: succeeds without a failure",
+                                 answer.code == 0 and all(row.split()[-1] == "0" for row in failures),
+                                 answer.out[-2000:] + answer.err[-2000:])
+        listed = setting.must(client, f"sh key list mvol/mbuck --length {metadata * 2}").count('"name" :')
+        setting.report.check("key list gives every key that freon made", listed == metadata, f"{listed} of {metadata}")
+
+
+class Writer(threading.Thread):
+    """Puts keys one after the other, and remembers those that were acknowledged."""
+
+    def __init__(self, client, home, tag):
+        super().__init__(daemon=True)
+        self.client = client
+        self.home = home
+        self.tag = tag
+        self.acknowledged = []
+        self.enough = threading.Event()
+        self.on = True
+
+    def run(self):
+        for number in itertools.count():
+            if not self.on:
+                return
+            key = f"{self.home}/{self.tag}-{number}"
+            source = self.client.work / f"{self.tag}-{number}"
+            source.write_bytes(random.Random(key).randbytes(1 + number * 7919 % (300 * 1024)))
+            factor = ("ONE", "THREE")[number % 2]
+            if self.client(["sh", "key", "put", key, source.name, "-t", "RATIS", "-r", factor]).code == 0:
+                self.acknowledged.append((key, source))
+            if len(self.acknowledged) == 20:
+                self.enough.set()
+
+
+def read_back(setting, client, written, when):
+    back = client.work / "back"
+    for key, source in written:
+        answer = client(["sh", "key", "get", key, "back", "--force"])
+        same = answer.code == 0 and back.read_bytes() == source.read_bytes()
+        if not setting.report.check(f"{key} reads back {when}", same, answer.err):
+            return
+
+
+def restart(setting):
+    """What was acknowledged is there after a stop, and after kill -9 of everything while keys are written."""
+    with setting.cluster() as cluster:
+        with setting.client(cluster) as client:
+            await_ready(setting, cluster, client)
+            home = bucket(setting, client, "restart")
+            written = []
+            for when in ("after a stop and a start", "after kill -9 of everything"):
+                writer = Writer(client, home, when.split()[1])
+                writer.start()
+                enough = writer.enough.wait(120)
+                setting.report.check("twenty keys are written within two minutes", enough)
+                if when.startswith("after kill"):
+                    cluster.kill()
+                    writer.on = False
+                else:
+                    writer.on = False
+                    writer.join(120)
+                    cluster.stop()
+                cluster.start()
+                writer.join(180)
+                setting.report.check("the writer goes on after the cluster came back", not writer.is_alive())
+                written += writer.acknowledged
+                await_ready(setting, cluster, client)
+                read_back(setting, client, written, when)
+
+
+def daemons(setting):
+    """Each daemon is stopped, started, and killed in turn; every key reads back. For separate processes only."""
+    if not setting.options.separate:
+        return
+    with setting.cluster() as cluster, setting.client(cluster) as client:
+        await_ready(setting, cluster, client)
+        home = bucket(setting, client, "daemons")
+        writer = Writer(client, home, "first")
+        writer.start()
+        setting.report.check("twenty keys are written within two minutes", writer.enough.wait(120))
+        writer.on = False
+        writer.join(120)
+        for name in list(cluster.processes):
+            for way in ("stop", "kill"):
+                getattr(cluster.processes[name], way)()
+                kind = {"s": "scm", "o": "om", "d": "datanode"}[name[0]]
+                cluster.spawn(name, *cluster.config(name), kind)
+                await_ready(setting, cluster, client)
+                read_back(setting, client, writer.acknowledged, f"after {way} of {name}")
+
+
+def golden_tables(path):
+    return {line.split("\t")[0].strip() for line in path.read_text().splitlines()}
+
+
+def disk(setting):
+    """The genuine tools read our databases and container files."""
+    with setting.cluster() as cluster, setting.client(cluster) as client:
+        await_ready(setting, cluster, client)
+        home = bucket(setting, client, "disk")
+        random_file(client.work / "five", 5 * MIB)
+        for factor in ("ONE", "THREE"):
+            setting.must(client, f"sh key put {home}/{factor} five -t RATIS -r {factor}")
+        conf = cluster.conf
+        cluster.stop()
+        for name, golden, table, wanted in (
+                ("om.db", "om", "keyTable", f"/{home}/THREE"), ("om.db", "om", "volumeTable", "/disk"),
+                ("om.db", "om", "bucketTable", f"/{home}"), ("scm.db", "scm", "containers", "CLOSED|OPEN"),
+                ("scm.db", "scm", "pipelines", "RATIS"), ("container.db", "datanode", "block_data", "chunks"),
+                ("container.db", "datanode", "metadata", "#BLOCKCOUNT")):
+            path = cluster.find(name)[0]
+            families = clients.java(conf, "debug", "ldb", f"--db={path}", "list_column_families").out.split()
+            missing = golden_tables(GOLDEN / golden / "rows.tsv") - set(families)
+            setting.report.check(f"{name} has the genuine tables", not missing, f"missing: {missing}")
+            scan = clients.java(conf, "debug", "ldb", f"--db={path}", "scan", f"--cf={table}")
+            found = any(word in scan.out for word in wanted.split("|"))
+            setting.report.check(f"debug ldb scan reads {table} of {name}", scan.code == 0 and found, scan.out[:1500] + scan.err)
+        for path in cluster.find("container.db")[:1]:
+            volume = next(parent for parent in path.parents if (parent / "VERSION").exists())
+            listing = clients.java(conf, "debug", "datanode", "container", "list", "-D", f"hdds.datanode.dir={volume.parent}")
+            setting.report.check("the genuine debug datanode container list reads our container files",
+                                 listing.code == 0 and "KeyValueContainer" in listing.out, listing.out[:1500] + listing.err)
+
+
+CASES = {name: replay(name) for name in ("volume", "bucket", "key")} | {
+    "sizes": sizes, "freon": freon, "restart": restart, "daemons": daemons, "disk": disk}
+# These judge by a Java tool, whichever client does the rest.
+NEEDS_JAVA = {"freon", "disk"}
+
+
+def run(name, setting):
+    if setting.options.client == "ours" and name in NEEDS_JAVA and not setting.options.names:
+        return
+    try:
+        CASES[name](setting)
+    except Exception:  # noqa: BLE001  a case that breaks down is a failed case, and the others still run
+        setting.report.check(f"{name} runs to its end", False, traceback.format_exc())
