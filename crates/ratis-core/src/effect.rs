@@ -13,7 +13,9 @@
 //! 4. [`Effect::Load`]: read entries (and bulk bytes) from disk, in the background, from `first`, as many
 //!    as fit, at least one; then call `Core::loaded`. The core answers with a `Send` of exactly these.
 //! 5. [`Effect::Commit`]: apply up to there in order; call `Core::applied`.
-//! 6. Messages may be lost, delayed, doubled. When a stream to a peer breaks, call `Core::stream_failed`.
+//! 6. Hand the request back with the reply (or failure) to `Core::vote_reply`: Ratis' vote replies do not
+//!    say which request they answer.
+//! 7. Messages may be lost, delayed, doubled. When a stream to a peer breaks, call `Core::stream_failed`.
 
 use std::ops::Range;
 

@@ -27,12 +27,41 @@
 //! [`effect`] is the contract with the engine; `core.rs` the state; `election.rs`, `follower.rs`,
 //! `leader.rs` the three roles; `commit.rs` what is committed and how far `watch` got.
 
+#[cfg(test)]
+mod bugs;
+/// A mistake planted on purpose, to see whether the simulator finds it; `false` outside of tests.
+macro_rules! planted {
+    ($core:expr, $bug:ident) => {{
+        #[cfg(test)]
+        let planted = $core.planted == Some(crate::bugs::Bug::$bug);
+        #[cfg(not(test))]
+        let planted = false;
+        planted
+    }};
+}
+
+mod commit;
+mod conf;
 mod core;
 pub mod effect;
+mod election;
+mod follower;
+mod leader;
+mod log;
+mod membership;
+mod progress;
+mod read;
 mod settings;
+mod snapshot;
+mod transfer;
 mod types;
 
+#[cfg(test)]
+mod sim;
+#[cfg(test)]
+mod tests;
+
 pub use crate::core::{Core, ProposeError, Recovered, Status};
-pub use effect::{Effect, Message, Reply, ReplyTo, RequestId};
+pub use effect::{Effect, Message, Outcome, Reply, ReplyTo, RequestId};
 pub use settings::Settings;
 pub use types::{HardState, Leadership, Millis, PeerId, Role, TermIndex};

@@ -17,6 +17,10 @@ pub struct Settings {
     pub election_timeout_min: Millis,
     /// Longest election timeout.
     pub election_timeout_max: Millis,
+    /// Before it ever heard of a leader, the peer that is meant to lead (strictly highest priority)
+    /// campaigns after this long instead, again and again, so that a new or restarted group is ready
+    /// soon. Safe because it asks around first (pre-vote); `None` waits like everybody.
+    pub first_election_delay: Option<Millis>,
     /// An append request without a reply for this long has failed: its streams are reset.
     pub request_timeout: Millis,
     /// A follower (or, on a follower, the leader) silent for this long is reported as slow.
@@ -44,6 +48,7 @@ impl Settings {
             seed,
             election_timeout_min: 5_000,
             election_timeout_max: 5_200,
+            first_election_delay: Some(50),
             request_timeout: 60_000,
             slowness_timeout: 300_000,
             step_down_wait: 10_000,
@@ -55,8 +60,35 @@ impl Settings {
         }
     }
 
-    /// A heartbeat is due when nothing was sent for this long.
+    /// A heartbeat is due when a follower is silent for this long…
+    pub(crate) fn heartbeat_after_reply(&self) -> Millis {
+        (self.election_timeout_min / 2).max(1)
+    }
+
+    /// …and none was sent for this long.
     pub(crate) fn heartbeat_interval(&self) -> Millis {
         (self.election_timeout_min / 4).max(1)
+    }
+
+    /// A new peer that is silent for this long fails the change of configuration.
+    pub(crate) fn staging_timeout(&self) -> Millis {
+        self.election_timeout_max.saturating_mul(3)
+    }
+}
+
+/// The election jitter: SplitMix64 over the seed.
+#[derive(Clone, Debug)]
+pub(crate) struct Jitter(pub(crate) u64);
+
+impl Jitter {
+    /// A timeout between shortest and longest.
+    pub(crate) fn election_timeout(&mut self, settings: &Settings) -> Millis {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^= mixed >> 31;
+        let spread = settings.election_timeout_max.saturating_sub(settings.election_timeout_min);
+        settings.election_timeout_min.saturating_add(mixed % spread.saturating_add(1))
     }
 }

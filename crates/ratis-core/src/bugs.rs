@@ -1,0 +1,53 @@
+//! Mistakes that tests plant to see whether the simulator finds them.
+
+/// One mistake.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Bug {
+    /// A second candidate of the same term gets this node's vote, too.
+    VoteTwice,
+    /// The vote is not written down before the answer.
+    VoteNotSaved,
+    /// The candidate's log is not compared.
+    VoteForOldLog,
+    /// Answers to an earlier round count.
+    VoteFromOtherRound,
+    /// A candidate wins without a majority.
+    MinorityWins,
+    /// An entry of an earlier term is committed by counting copies.
+    CommitOldTerm,
+    /// A follower believes the commit index beyond what it compared.
+    CommitUnverified,
+    /// A follower answers before the disk has the entries.
+    ReplyBeforeSync,
+    /// A leader counts entries that its own disk does not have.
+    LeaderCountsUnsynced,
+    /// After a truncation, what was durable before still counts.
+    DurableNotRewound,
+    /// Only the index of the previous entry is compared.
+    PreviousNotChecked,
+    /// Replies to an earlier leadership of the same node count.
+    ReplyFromOtherTerm,
+    /// A read is answered without asking whether this is still the leader.
+    ReadWithoutRound,
+    /// The configuration is changed in one step.
+    NoJointConfiguration,
+}
+
+impl Bug {
+    pub(crate) const ALL: [Self; 14] = [
+        Self::VoteTwice,
+        Self::VoteNotSaved,
+        Self::VoteForOldLog,
+        Self::VoteFromOtherRound,
+        Self::MinorityWins,
+        Self::CommitOldTerm,
+        Self::CommitUnverified,
+        Self::ReplyBeforeSync,
+        Self::LeaderCountsUnsynced,
+        Self::DurableNotRewound,
+        Self::PreviousNotChecked,
+        Self::ReplyFromOtherTerm,
+        Self::ReadWithoutRound,
+        Self::NoJointConfiguration,
+    ];
+}

@@ -1,0 +1,147 @@
+//! Changing who is in the group (`LeaderStateImpl.startSetConfiguration`).
+//!
+//! ```text
+//!   set_configuration ─► new peers are brought up (initializing) ─► joint entry ─► committed by both majorities
+//!                         └ silent too long: given up               ─► new entry ─► committed ─► done
+//! ```
+
+use ratis_proto::common::{RaftConfigurationProto, RaftPeerProto};
+
+use crate::conf::Conf;
+use crate::core::{Core, ProposeError};
+use crate::effect::{Outcome, RequestId};
+use crate::progress::Progress;
+use crate::types::{Millis, PeerId};
+
+/// A change of configuration whose new peers are brought up.
+#[derive(Debug)]
+pub(crate) struct Staging {
+    pub(crate) id: RequestId,
+    target: RaftConfigurationProto,
+    since: Millis,
+}
+
+impl Core {
+    /// Replaces voters and listeners; new peers are brought up first. Ends with [`Effect::Finished`].
+    ///
+    /// # Errors
+    /// See [`ProposeError`].
+    pub fn set_configuration(
+        &mut self,
+        now: Millis,
+        id: RequestId,
+        peers: Vec<RaftPeerProto>,
+        listeners: Vec<RaftPeerProto>,
+    ) -> Result<(), ProposeError> {
+        self.advance_clock(now);
+        let now = self.now;
+        self.check_leader()?;
+        if peers.is_empty() {
+            return Err(ProposeError::Invalid("a configuration needs at least one voter"));
+        }
+        let target =
+            RaftConfigurationProto { peers, listeners, ..RaftConfigurationProto::default() };
+        let wanted = Conf::new(None, target.clone());
+        let unique = wanted.others(&self.settings.id).len()
+            + usize::from(wanted.is_member(&self.settings.id));
+        if unique != target.peers.len() + target.listeners.len() {
+            return Err(ProposeError::Invalid("a peer is named twice"));
+        }
+        if self.is_changing() {
+            return Err(ProposeError::Busy);
+        }
+        if target.peers == self.conf().proto.peers
+            && target.listeners == self.conf().proto.listeners
+        {
+            self.finish(id, Outcome::Done);
+            return Ok(());
+        }
+        let new: Vec<PeerId> = wanted
+            .others(&self.settings.id)
+            .into_iter()
+            .filter(|peer| !self.conf().is_member(peer))
+            .collect();
+        let Some(leading) = self.leading_mut() else { return Err(ProposeError::NotLeader) };
+        for peer in &new {
+            // From the first entry on; silence is counted from now.
+            leading.progress.insert(peer.clone(), Progress::new(0, false, now));
+        }
+        leading.staging = Some(Staging { id, target, since: now });
+        if new.is_empty() {
+            self.enter_joint_configuration();
+        }
+        Ok(())
+    }
+
+    /// Whether a change of configuration is under way.
+    pub(crate) fn is_changing(&self) -> bool {
+        let conf = self.conf();
+        let committed = conf.at.is_none_or(|at| Some(at.index) <= self.commit);
+        let staging = self.leading().is_some_and(|leading| leading.staging.is_some());
+        conf.is_joint() || !committed || staging
+    }
+
+    /// Looks how far the new peers are: all close enough, or one silent for too long.
+    pub(crate) fn check_staging(&mut self) {
+        let settings = &self.settings;
+        let conf_index = self.conf().at.map(|at| at.index);
+        let Some(leading) = self.leading() else { return };
+        let Some(staging) = &leading.staging else { return };
+        let mut all_close = true;
+        let mut gone = false;
+        for peer in leading.progress.values().filter(|peer| !peer.caught_up) {
+            let silence = self.now.saturating_sub(peer.last_reply.max(staging.since));
+            gone |= silence >= settings.staging_timeout();
+            let near = peer.matched.map_or(0, |index| index.saturating_add(1))
+                + settings.staging_gap_max
+                > self.commit.map_or(0, |index| index.saturating_add(1));
+            let lively = silence <= settings.election_timeout_max;
+            all_close &= near && lively && peer.matched.is_some() && peer.matched >= conf_index;
+        }
+        if gone {
+            self.give_up_staging();
+        } else if all_close {
+            self.enter_joint_configuration();
+        }
+    }
+
+    fn give_up_staging(&mut self) {
+        let Some(leading) = self.leading_mut() else { return };
+        let Some(staging) = leading.staging.take() else { return };
+        leading.progress.retain(|_, peer| peer.caught_up);
+        self.finish(staging.id, Outcome::TimedOut);
+    }
+
+    fn enter_joint_configuration(&mut self) {
+        let old = self.conf().proto.clone();
+        let Some(leading) = self.leading_mut() else { return };
+        let Some(staging) = leading.staging.take() else { return };
+        leading.conf_request = Some(staging.id);
+        for peer in leading.progress.values_mut() {
+            peer.caught_up = true;
+        }
+        let joint = RaftConfigurationProto {
+            old_peers: old.peers,
+            old_listeners: old.listeners,
+            ..staging.target
+        };
+        self.append_configuration(if planted!(self, NoJointConfiguration) {
+            RaftConfigurationProto { old_peers: Vec::new(), old_listeners: Vec::new(), ..joint }
+        } else {
+            joint
+        });
+        self.update_commit();
+    }
+
+    /// The joint configuration is committed: the new one may stand alone.
+    pub(crate) fn leave_joint_configuration(&mut self) {
+        let stable = RaftConfigurationProto {
+            old_peers: Vec::new(),
+            old_listeners: Vec::new(),
+            ..self.conf().proto.clone()
+        };
+        self.append_configuration(stable);
+        self.drop_progress_of_strangers();
+        self.update_commit();
+    }
+}
