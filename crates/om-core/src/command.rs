@@ -268,7 +268,8 @@ fn body<T>(body: Option<T>, kind: &str) -> Result<T, OmError> {
 fn unsupported(kind: Option<Type>, number: i32) -> OmError {
     match kind {
         Some(Type::UnknownCommand) | None => {
-            let name = kind.map_or_else(|| number.to_string(), |kind| kind.as_str_name().to_owned());
+            let name =
+                kind.map_or_else(|| number.to_string(), |kind| kind.as_str_name().to_owned());
             OmError::new(
                 Status::InvalidRequest,
                 format!("Unrecognized write command type request {name}"),

@@ -223,11 +223,8 @@ impl Bucket {
             parent_acls: None,
         };
         if let Some(file) = ns.get(&tables::KEY, &self.flat_row(name))? {
-            walk.leaf = if folders && name.ends_with('/') {
-                Leaf::Folder(file)
-            } else {
-                Leaf::File(file)
-            };
+            walk.leaf =
+                if folders && name.ends_with('/') { Leaf::Folder(file) } else { Leaf::File(file) };
         } else if folders
             && let Some(marker) = ns.get(&tables::KEY, &self.flat_row(&format!("{name}/")))?
         {
@@ -321,7 +318,11 @@ impl Walk {
 
     /// Object id of the leaf, if it is new.
     pub fn object_id(&self, bucket: &Bucket, at: At) -> u64 {
-        if bucket.layout.is_tree() { at.object_id(self.missing.len() as u64 + 1) } else { at.object_id(0) }
+        if bucket.layout.is_tree() {
+            at.object_id(self.missing.len() as u64 + 1)
+        } else {
+            at.object_id(0)
+        }
     }
 
     /// Id of the folder that holds the leaf once the missing ones are made; 0 in flat layouts.
@@ -373,7 +374,8 @@ impl Walk {
             } else {
                 // The deepest missing parent is number one.
                 let n = (self.missing.len() - position) as u64;
-                let marker = marker(bucket, name, args, acls.clone(), at.object_id(n), at, ns.rules);
+                let marker =
+                    marker(bucket, name, args, acls.clone(), at.object_id(n), at, ns.rules);
                 ns.put(&tables::KEY, bucket.flat_row(name), &marker);
             }
         }

@@ -164,10 +164,7 @@ mod tests {
 
     #[test]
     fn names_are_refused_with_the_words_of_the_genuine_om() {
-        assert_eq!(
-            volume("v1"),
-            "volume name 'v1' is too short, valid length is 3-63 characters"
-        );
+        assert_eq!(volume("v1"), "volume name 'v1' is too short, valid length is 3-63 characters");
         assert_eq!(volume(""), "volume name cannot be an IPv4 address or all numeric");
         assert_eq!(volume("B_X"), "volume name does not support uppercase characters");
         assert_eq!(volume("a_x"), "volume name has an unsupported character : _");

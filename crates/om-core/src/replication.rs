@@ -43,8 +43,9 @@ pub fn from_proto(
         }
         ReplicationType::Ec => {
             let ec = ec.and_then(ec_from_proto);
-            ec.map(|ec| Some(ReplicationConfig::Ec(ec)))
-                .ok_or_else(|| invalid("The EC replication config is missing or invalid".to_owned()))
+            ec.map(|ec| Some(ReplicationConfig::Ec(ec))).ok_or_else(|| {
+                invalid("The EC replication config is missing or invalid".to_owned())
+            })
         }
         ReplicationType::Chained => {
             Err(invalid("Not supported replication type: CHAINED".to_owned()))

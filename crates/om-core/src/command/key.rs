@@ -61,9 +61,7 @@ fn check_etag(args: &KeyArgs, existing: Option<&KeyInfo>) -> Result<(), OmError>
     };
     match key::metadata(existing, "ETag") {
         None => Err(OmError::new(Status::EtagNotAvailable, "Key does not have an ETag")),
-        Some(etag) if etag != expected => {
-            Err(OmError::new(Status::EtagMismatch, "ETag mismatch"))
-        }
+        Some(etag) if etag != expected => Err(OmError::new(Status::EtagMismatch, "ETag mismatch")),
         Some(_) => Ok(()),
     }
 }

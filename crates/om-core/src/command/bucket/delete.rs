@@ -65,5 +65,6 @@ fn is_empty(ns: &Namespace<'_>, bucket: &Bucket) -> Result<bool, Failure> {
         return Ok(!ns.has_prefix(tables::KEY.slot, &bucket.flat_row(""))?);
     }
     let tree = tables::bucket_tree(bucket.volume_id, bucket.id());
-    Ok(!ns.has_prefix(tables::FILE.slot, &tree)? && !ns.has_prefix(tables::DIRECTORY.slot, &tree)?)
+    Ok(!ns.has_prefix(tables::FILE.slot, &tree)?
+        && !ns.has_prefix(tables::DIRECTORY.slot, &tree)?)
 }

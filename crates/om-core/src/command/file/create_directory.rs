@@ -67,7 +67,8 @@ impl Write for CreateDirectoryRequest {
         };
         if let Some(file) = file {
             let place = format!("{}/{}", args.volume_name, args.bucket_name);
-            let mut message = format!("Unable to create directory: {name} in volume/bucket: {place}");
+            let mut message =
+                format!("Unable to create directory: {name} in volume/bucket: {place}");
             if bucket.layout.is_tree() {
                 message += &format!(" as file:{file} already exists");
             }

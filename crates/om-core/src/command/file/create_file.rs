@@ -56,14 +56,12 @@ impl Manners for CreateFileRequest {
     fn check(&self, walk: &Walk) -> Result<(), OmError> {
         let name = &walk.name;
         match &walk.leaf {
-            Leaf::File(_) if !self.is_overwrite => Err(OmError::new(
-                Status::FileAlreadyExists,
-                format!("File {name} already exists"),
-            )),
-            Leaf::Folder(_) => Err(OmError::new(
-                Status::NotAFile,
-                format!("Can not write to directory: {name}"),
-            )),
+            Leaf::File(_) if !self.is_overwrite => {
+                Err(OmError::new(Status::FileAlreadyExists, format!("File {name} already exists")))
+            }
+            Leaf::Folder(_) => {
+                Err(OmError::new(Status::NotAFile, format!("Can not write to directory: {name}")))
+            }
             Leaf::BelowFile(_) => Err(OmError::new(
                 Status::NotAFile,
                 format!("Can not create file: {name} as there is already file in the given path"),

@@ -163,7 +163,11 @@ fn level_of(
             Err(error) => broken = Some(error),
         }
         count += 1;
-        if broken.is_some() || count >= max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if broken.is_some() || count >= max {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     })?;
     count = 0;
     ns.scan_prefix(tables::FILE.slot, &rows, Some(&from), &mut |key, value| {
@@ -175,7 +179,11 @@ fn level_of(
             Err(error) => broken = Some(error),
         }
         count += 1;
-        if broken.is_some() || count >= max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if broken.is_some() || count >= max {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     })?;
     if let Some(error) = broken {
         return Err(error.into());

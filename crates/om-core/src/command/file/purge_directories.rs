@@ -31,10 +31,8 @@ impl Write for PurgeDirectoriesRequest {
         reply: &mut OmResponse,
     ) -> Result<(), Failure> {
         for path in self.deleted_path {
-            let named = self
-                .bucket_name_infos
-                .iter()
-                .find(|info| info.bucket_id == Some(path.bucket_id));
+            let named =
+                self.bucket_name_infos.iter().find(|info| info.bucket_id == Some(path.bucket_id));
             let (volume, name) = match named {
                 Some(info) => (info.volume_name.as_deref(), info.bucket_name.as_deref()),
                 None => (None, None),

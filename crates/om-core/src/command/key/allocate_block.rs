@@ -1,8 +1,6 @@
 //! `AllocateBlock`: one more block for a key under way.
 
-use om_proto::{
-    AllocateBlockRequest, AllocateBlockResponse, KeyLocation, OmResponse, Status,
-};
+use om_proto::{AllocateBlockRequest, AllocateBlockResponse, KeyLocation, OmResponse, Status};
 
 use super::open;
 use crate::command::{BlocksWanted, Caller, Write};

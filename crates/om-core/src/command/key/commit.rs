@@ -63,10 +63,8 @@ impl Write for CommitKeyRequest {
             Leaf::Free | Leaf::File(_) => {}
         }
         if !walk.missing.is_empty() {
-            let message = format!(
-                "Cannot create file : {} as parent directory doesn't exist",
-                args.key_name
-            );
+            let message =
+                format!("Cannot create file : {} as parent directory doesn't exist", args.key_name);
             return Err(Failure::new(Status::DirectoryNotFound, message));
         }
         let row = walk.row(&bucket, at);

@@ -101,5 +101,6 @@ fn has_children(ns: &Namespace<'_>, bucket: &Bucket, folder: &KeyInfo) -> Result
         return Ok(false);
     }
     let below = bucket.rows_below(folder.object_id.unwrap_or(0));
-    Ok(ns.has_prefix(tables::FILE.slot, &below)? || ns.has_prefix(tables::DIRECTORY.slot, &below)?)
+    Ok(ns.has_prefix(tables::FILE.slot, &below)?
+        || ns.has_prefix(tables::DIRECTORY.slot, &below)?)
 }

@@ -13,7 +13,8 @@ pub(crate) fn read(
     reply: &mut OmResponse,
 ) -> Result<Read, Failure> {
     let key_info = Some(find(&request.key_args, ns)?);
-    reply.lookup_key_response = Some(Box::new(LookupKeyResponse { key_info, ..Default::default() }));
+    reply.lookup_key_response =
+        Some(Box::new(LookupKeyResponse { key_info, ..Default::default() }));
     Ok(locate(&request.key_args))
 }
 

@@ -182,13 +182,16 @@ pub(crate) fn append(key: &mut KeyInfo, blocks: Vec<KeyLocation>) {
     }));
 }
 
-type Located =
-    (Option<hdds_proto::hdds::Pipeline>, Option<hdds_proto::common::TokenProto>);
+type Located = (Option<hdds_proto::hdds::Pipeline>, Option<hdds_proto::common::TokenProto>);
 
 /// Rows hold neither pipelines nor tokens: sets them aside while the row is written.
 pub(crate) fn take_pipelines(key: &mut KeyInfo) -> Vec<Located> {
     let Some(latest) = key.key_location_list.last_mut() else { return Vec::new() };
-    latest.key_locations.iter_mut().map(|block| (block.pipeline.take(), block.token.take())).collect()
+    latest
+        .key_locations
+        .iter_mut()
+        .map(|block| (block.pipeline.take(), block.token.take()))
+        .collect()
 }
 
 pub(crate) fn put_pipelines(key: &mut KeyInfo, located: Vec<Located>) {
@@ -207,10 +210,7 @@ fn check_expectations(args: &mut KeyArgs, existing: Option<&KeyInfo>) -> Result<
             return Err(OmError::new(Status::KeyAlreadyExists, "Key already exists"));
         }
         (Some(_), None) => {
-            return Err(OmError::new(
-                Status::KeyNotFound,
-                "Key not found during expected rewrite",
-            ));
+            return Err(OmError::new(Status::KeyNotFound, "Key not found during expected rewrite"));
         }
         (Some(generation), Some(existing)) => {
             if existing.update_id != Some(generation) {

@@ -1,8 +1,6 @@
 //! `RenameKey`: a key; in a tree also a folder with all that is in it.
 
-use om_proto::{
-    KeyArgs, KeyInfo, OmResponse, RenameKeyRequest, RenameKeyResponse, Status,
-};
+use om_proto::{KeyArgs, KeyInfo, OmResponse, RenameKeyRequest, RenameKeyResponse, Status};
 
 use crate::command::{BlocksWanted, Caller, Write};
 use crate::error::{Failure, OmError};
@@ -148,11 +146,7 @@ fn in_tree(
 }
 
 /// The folder that holds `name`; `None` for the bucket itself.
-fn parent_of(
-    ns: &Namespace<'_>,
-    bucket: &Bucket,
-    name: &str,
-) -> Result<Option<KeyInfo>, Failure> {
+fn parent_of(ns: &Namespace<'_>, bucket: &Bucket, name: &str) -> Result<Option<KeyInfo>, Failure> {
     let Some(parent) = names::parent(name) else { return Ok(None) };
     match node(ns, bucket, parent)? {
         Some(Node { info, is_folder: true }) => Ok(Some(info)),

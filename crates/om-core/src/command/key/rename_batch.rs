@@ -1,8 +1,6 @@
 //! `RenameKeys`: many keys of a flat bucket; those that cannot be renamed are reported.
 
-use om_proto::{
-    OmResponse, RenameKeysMap, RenameKeysRequest, RenameKeysResponse, Status,
-};
+use om_proto::{OmResponse, RenameKeysMap, RenameKeysRequest, RenameKeysResponse, Status};
 
 use crate::command::{BlocksWanted, Caller, Write};
 use crate::error::Failure;
