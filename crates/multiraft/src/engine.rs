@@ -1,19 +1,70 @@
-//! The engine's interface.
+//! The engine's interface, and what its groups share: disks, connections, listeners, the clock.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, RwLock};
+use ratis::Channels;
+use ratis::peer::AdminClient;
+use ratis::server::{Addresses, Limits, Services};
+use ratis_core::{Millis, TermIndex};
+use ratis_log::Disk;
 use ratis_proto::common::{RaftPeerProto, ReplicationLevel};
+use rustc_hash::FxHashMap;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use crate::*;
+use crate::error::{RaftError, StartError};
+use crate::group::{Event, Group};
+use crate::settings::RaftSettings;
+use crate::state_machine::StateMachines;
+use crate::types::{ClientRequest, GroupId, GroupInfo, Leadership, Reply};
+
+/// How often groups are looked at for something that is due.
+const TICK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Folder beside a storage directory's groups for those that were removed but not deleted.
+const REMOVED_GROUPS: &str = "removed-groups";
+
+/// A running group.
+struct Running {
+    group: Arc<Group>,
+    disk: Disk,
+    task: JoinHandle<()>,
+}
+
+/// What all groups share.
+pub(crate) struct Engine {
+    pub settings: Arc<RaftSettings>,
+    pub machines: Arc<dyn StateMachines>,
+    pub channels: Channels,
+    /// Itself, for work that outlives a call.
+    this: Weak<Engine>,
+    /// Zero of the groups' milliseconds.
+    pub start: Instant,
+    disks: Vec<Disk>,
+    groups: RwLock<FxHashMap<GroupId, Running>>,
+    /// Held while a group is added or removed.
+    changing: tokio::sync::Mutex<()>,
+    services: Mutex<Option<Services>>,
+    ticker: Mutex<Option<JoinHandle<()>>>,
+}
 
 /// The engine: all Raft groups of one process. Clones share it.
 #[derive(Clone)]
-pub struct MultiRaft {}
+pub struct MultiRaft {
+    engine: Arc<Engine>,
+    addresses: (SocketAddr, SocketAddr, SocketAddr),
+}
 
 impl MultiRaft {
     /// Opens every group found in the storage directories and starts the services.
+    ///
+    /// A group whose log cannot be used is left out with an error in the log; adding it again says
+    /// why.
     ///
     /// # Errors
     /// A port is taken, or a directory cannot be used.
@@ -21,12 +72,61 @@ impl MultiRaft {
         settings: RaftSettings,
         machines: Arc<dyn StateMachines>,
     ) -> Result<Self, StartError> {
-        unimplemented!("{settings:?}{}", Arc::strong_count(&machines))
+        let mut disks = Vec::new();
+        let mut found = Vec::new();
+        for path in &settings.storage {
+            let unusable = |error: ratis_log::LogError| StartError::Storage {
+                path: path.clone(),
+                message: error.to_string(),
+            };
+            let disk = Disk::open(path).map_err(unusable)?;
+            for group in disk.groups().map_err(unusable)? {
+                found.push((group, disk.clone()));
+            }
+            disks.push(disk);
+        }
+        if disks.is_empty() {
+            return Err(StartError::Storage {
+                path: PathBuf::new(),
+                message: "no raft storage directory is set".to_owned(),
+            });
+        }
+        let engine = Arc::new_cyclic(|this| Engine {
+            this: this.clone(),
+            settings: Arc::new(settings),
+            machines,
+            channels: Channels::default(),
+            start: Instant::now(),
+            disks,
+            groups: RwLock::default(),
+            changing: tokio::sync::Mutex::default(),
+            services: Mutex::new(None),
+            ticker: Mutex::new(None),
+        });
+        engine.open_found(found).await;
+        let settings = &engine.settings;
+        let addresses = Addresses {
+            server: settings.server_address,
+            client: settings.client_address,
+            admin: settings.admin_address,
+        };
+        let limits = Limits { message_bytes_max: settings.message_bytes_max };
+        let services = match Services::start(addresses, limits, engine.clone()).await {
+            Ok(services) => services,
+            Err((address, source)) => {
+                engine.stop().await;
+                return Err(StartError::Listen { address, source });
+            }
+        };
+        let addresses = services.addresses;
+        *engine.services.lock() = Some(services);
+        *engine.ticker.lock() = Some(tokio::spawn(tick(Arc::downgrade(&engine))));
+        Ok(Self { engine, addresses })
     }
 
     /// The addresses in use: server, client, admin.
     pub fn addresses(&self) -> (SocketAddr, SocketAddr, SocketAddr) {
-        unimplemented!()
+        self.addresses
     }
 
     /// Creates a group with these peers (ids, addresses, priorities), or reports that it exists.
@@ -34,7 +134,7 @@ impl MultiRaft {
     /// # Errors
     /// [`RaftError::AlreadyExists`], or the log cannot be created.
     pub async fn add_group(&self, id: GroupId, peers: Vec<RaftPeerProto>) -> Result<(), RaftError> {
-        unimplemented!("{id}{peers:?}")
+        self.engine.clone().add_group(id, peers).await
     }
 
     /// Stops a group and removes its directory.
@@ -42,7 +142,8 @@ impl MultiRaft {
     /// # Errors
     /// [`RaftError::GroupMismatch`] where there is none.
     pub async fn remove_group(&self, id: GroupId) -> Result<(), RaftError> {
-        unimplemented!("{id}")
+        let delete = self.engine.settings.delete_removed_groups;
+        self.engine.clone().remove_group(id, delete).await
     }
 
     /// Asks another node's admin service to add or remove the group. Errors are for the log only.
@@ -55,7 +156,10 @@ impl MultiRaft {
         id: GroupId,
         peers: &[RaftPeerProto],
     ) -> Result<(), RaftError> {
-        unimplemented!("{peer:?}{id}{peers:?}")
+        let told = async {
+            AdminClient::new(&self.engine.channels, peer)?.add_group(id, peers.to_vec()).await
+        };
+        told.await.map_err(|e| crate::handlers::from_exception(id, e))
     }
 
     /// See [`Self::tell_peer_to_add`].
@@ -67,15 +171,18 @@ impl MultiRaft {
         peer: &RaftPeerProto,
         id: GroupId,
     ) -> Result<(), RaftError> {
-        unimplemented!("{peer:?}{id}")
+        let told = async { AdminClient::new(&self.engine.channels, peer)?.remove_group(id).await };
+        told.await.map_err(|e| crate::handlers::from_exception(id, e))
     }
 
-    /// Replicates and applies a write; answers once it is applied here.
+    /// Replicates and applies a write; answers once it is applied here. Writes enter the log in the
+    /// order in which their futures are first polled.
     ///
     /// # Errors
     /// See [`RaftError`].
     pub async fn write(&self, id: GroupId, request: ClientRequest) -> Result<Reply, RaftError> {
-        unimplemented!("{id}{}", request.call)
+        let reply = self.engine.group(id)?.write(request)?;
+        reply.await.map_err(|_| RaftError::AlreadyClosed(id))?
     }
 
     /// Waits until `index` is replicated to `level`.
@@ -88,15 +195,18 @@ impl MultiRaft {
         index: u64,
         level: ReplicationLevel,
     ) -> Result<Reply, RaftError> {
-        unimplemented!("{id}{index}{level:?}")
+        self.engine.group(id)?.ask(|waiter| Event::Watch(index, level, waiter)).await?
     }
 
-    /// Returns once everything that was committed at the call is applied here, on the leader.
+    /// Returns once everything that was committed at the call is applied here, on the leader. The
+    /// result is the index that was waited for.
     ///
     /// # Errors
     /// [`RaftError::NotLeader`] and its kin.
     pub async fn read_barrier(&self, id: GroupId) -> Result<u64, RaftError> {
-        unimplemented!("{id}")
+        let group = self.engine.group(id)?;
+        group.check_leader()?;
+        group.ask(Event::Read).await?
     }
 
     /// Takes a snapshot now and purges the log as configured.
@@ -104,26 +214,182 @@ impl MultiRaft {
     /// # Errors
     /// The state machine could not make its state durable.
     pub async fn snapshot(&self, id: GroupId) -> Result<Option<TermIndex>, RaftError> {
-        unimplemented!("{id}")
+        let group = self.engine.group(id)?;
+        Ok(group.ask(|waiter| Event::Snapshot(0, waiter)).await??)
     }
 
     /// A group at a glance.
     pub fn info(&self, id: GroupId) -> Option<GroupInfo> {
-        unimplemented!("{id}")
+        self.engine.group(id).ok().map(|group| group.info())
     }
 
     /// Every group here.
     pub fn groups(&self) -> Vec<GroupId> {
-        unimplemented!()
+        self.engine.group_ids()
     }
 
     /// Follows role, term and leader of a group.
     pub fn leadership(&self, id: GroupId) -> Option<watch::Receiver<Leadership>> {
-        unimplemented!("{id}")
+        self.engine.group(id).ok().map(|group| group.leadership.subscribe())
     }
 
     /// Stops all groups: snapshots where cheap, closes logs, releases ports.
     pub async fn shutdown(&self) {
-        unimplemented!()
+        self.engine.stop().await;
+    }
+}
+
+impl Engine {
+    /// The group, if it runs here.
+    pub fn group(&self, id: GroupId) -> Result<Arc<Group>, RaftError> {
+        let groups = self.groups.read();
+        groups.get(&id).map(|r| r.group.clone()).ok_or(RaftError::GroupMismatch(id))
+    }
+
+    /// Every group here.
+    pub fn group_ids(&self) -> Vec<GroupId> {
+        let mut ids: Vec<_> = self.groups.read().keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Opens the groups that were here before, several at a time.
+    async fn open_found(self: &Arc<Self>, found: Vec<(GroupId, Disk)>) {
+        let opening: Vec<_> = found
+            .into_iter()
+            .map(|(id, disk)| (id, tokio::spawn(self.clone().open(id, disk, Vec::new()))))
+            .collect();
+        for (id, task) in opening {
+            match task.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::error!(group = %id, %error, "raft group cannot be opened");
+                }
+                Err(_) => tracing::error!(group = %id, "opening the raft group panicked"),
+            }
+        }
+    }
+
+    /// Creates a group.
+    pub async fn add_group(
+        self: Arc<Self>,
+        id: GroupId,
+        peers: Vec<RaftPeerProto>,
+    ) -> Result<(), RaftError> {
+        let _changing = self.changing.lock().await;
+        if self.group(id).is_ok() {
+            return Err(RaftError::AlreadyExists(id));
+        }
+        let disk = {
+            let groups = self.groups.read();
+            let used =
+                |disk: &Disk| groups.values().filter(|r| r.disk.path() == disk.path()).count();
+            let has = |disk: &&Disk| disk.path().join(id.to_string()).exists();
+            let disks = self.disks.iter();
+            // A directory that could not be opened at the start is tried again, not doubled.
+            self.disks.iter().find(has).or_else(|| disks.min_by_key(|d| used(d))).cloned()
+        };
+        let Some(disk) = disk else { return Err(RaftError::AlreadyClosed(id)) };
+        self.clone().open(id, disk, peers).await?;
+        self.machines.added(id);
+        Ok(())
+    }
+
+    async fn open(
+        self: Arc<Self>,
+        id: GroupId,
+        disk: Disk,
+        peers: Vec<RaftPeerProto>,
+    ) -> Result<(), RaftError> {
+        let engine = self.clone();
+        let log_disk = disk.clone();
+        let opened =
+            tokio::task::spawn_blocking(move || crate::open::open(&engine, id, &log_disk, &peers));
+        let actor = opened
+            .await
+            .map_err(|_| RaftError::Log { group: id, message: "opening panicked".to_owned() })??;
+        let group = actor.group.clone();
+        let task = tokio::spawn(actor.run());
+        self.groups.write().insert(id, Running { group, disk, task });
+        Ok(())
+    }
+
+    /// Stops a group and removes its directory.
+    pub async fn remove_group(self: Arc<Self>, id: GroupId, delete: bool) -> Result<(), RaftError> {
+        let _changing = self.changing.lock().await;
+        let running = self.groups.write().remove(&id).ok_or(RaftError::GroupMismatch(id))?;
+        let disk = running.disk.clone();
+        running.close(false).await;
+        self.machines.removed(id);
+        let renamed_to = (!delete).then(|| disk.path().join(REMOVED_GROUPS));
+        let removed =
+            tokio::task::spawn_blocking(move || disk.remove_group(id, renamed_to.as_deref()));
+        match removed.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(RaftError::Log { group: id, message: error.to_string() }),
+            Err(_) => Err(RaftError::AlreadyClosed(id)),
+        }
+    }
+
+    /// Stops everything.
+    async fn stop(&self) {
+        let _changing = self.changing.lock().await;
+        let services = self.services.lock().take();
+        let ticker = self.ticker.lock().take();
+        let running: Vec<_> = self.groups.write().drain().map(|(_, running)| running).collect();
+        futures_util::future::join_all(running.into_iter().map(|r| r.close(true))).await;
+        if let Some(services) = services {
+            services.stop().await;
+        }
+        if let Some(ticker) = ticker {
+            ticker.abort();
+        }
+        let disks = self.disks.clone();
+        let stopped =
+            tokio::task::spawn_blocking(move || disks.iter().for_each(Disk::shutdown)).await;
+        if stopped.is_err() {
+            tracing::error!("stopping the raft log writers panicked");
+        }
+    }
+
+    /// Itself, for work that outlives a call; `None` while it is dropped.
+    pub fn shared(&self) -> Option<Arc<Self>> {
+        self.this.upgrade()
+    }
+
+    /// Milliseconds since the start.
+    pub fn now(&self) -> Millis {
+        self.start.elapsed().as_millis() as Millis
+    }
+}
+
+impl Running {
+    async fn close(self, snapshot: bool) {
+        let (done, closed) = tokio::sync::oneshot::channel();
+        self.group.send(Event::Close { snapshot, done });
+        // An error means that the loop has ended already.
+        let _ = closed.await;
+        if self.task.await.is_err() {
+            tracing::error!(group = %self.group.id, "the raft group panicked");
+        }
+    }
+}
+
+/// Wakes the groups that have something to do.
+async fn tick(engine: Weak<Engine>) {
+    let mut interval = tokio::time::interval(TICK_INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        let Some(engine) = engine.upgrade() else { return };
+        let now = engine.now();
+        for running in engine.groups.read().values() {
+            let group = &running.group;
+            if group.deadline.load(Ordering::Relaxed) <= now
+                && !group.ticking.swap(true, Ordering::AcqRel)
+            {
+                group.send(Event::Tick);
+            }
+        }
     }
 }

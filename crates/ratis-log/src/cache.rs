@@ -90,6 +90,11 @@ impl EntryCache {
         Some(out)
     }
 
+    /// Index of the oldest entry held.
+    pub fn first(&self) -> Option<u64> {
+        self.entries.front().map(|(entry, _)| entry.index)
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.bytes

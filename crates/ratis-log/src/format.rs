@@ -18,6 +18,11 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
     crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32
 }
 
+/// Bytes that an entry takes in a message.
+pub fn size(entry: &LogEntryProto) -> usize {
+    entry.encoded_len()
+}
+
 /// Appends the frame of an entry and returns its length in bytes.
 pub fn encode(entry: &LogEntryProto, out: &mut Vec<u8>) -> usize {
     let start = out.len();

@@ -81,9 +81,13 @@ impl GroupLog {
             self.cache.push(entry.clone());
         }
         self.next = want;
-        // Up to there the reader can serve what the cache drops.
-        self.cache.evict(self.reader.next());
         Ok(self.submit(Change::Append(frames)))
+    }
+
+    /// Drops the oldest entries beyond the bound from memory, but none at or after `keep_from`, which
+    /// must not lie behind [`LogReader::next`]: what is dropped can be read back.
+    pub fn evict(&mut self, keep_from: u64) {
+        self.cache.evict(keep_from);
     }
 
     /// Forgets the entries from `index` on; those of another leader follow.

@@ -1,0 +1,647 @@
+//! A group's loop: events in, steps of the Raft core, effects out.
+//!
+//! The loop never blocks: disks, peers and the state machine work elsewhere and report back through
+//! the mailbox. It takes many events at once, so that proposals share an append, a sync and a reply.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use ratis_core::{Core, Effect, Millis, Outcome, ProposeError, ReplyTo, RequestId, TermIndex};
+use ratis_log::{GroupLog, LogListener, Ticket};
+use ratis_proto::common::{StateMachineEntryProto, StateMachineLogEntryProto};
+use rustc_hash::FxHashMap;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::apply::{Applier, Job};
+use crate::error::RaftError;
+use crate::group::{
+    ChangeWaiter, Event, Group, PeerAnswer, PeerRequest, PendingWrite, Proposal, Sink,
+};
+use crate::links::Links;
+use crate::settings::RaftSettings;
+use crate::state_machine::StateMachineError;
+use crate::types::Reply;
+use crate::watches::{LEVELS, Watches};
+
+/// Events taken from the mailbox at once.
+const EVENTS_MAX: usize = 1_024;
+
+/// A bulk write that is under way.
+type BulkWrite = BoxFuture<'static, (TermIndex, Result<(), StateMachineError>)>;
+
+/// Passes the disk's reports into the mailbox.
+pub(crate) struct DiskReports(pub mpsc::UnboundedSender<Event>);
+
+impl LogListener for DiskReports {
+    fn durable(&self, ticket: Ticket) {
+        // A closed group does not care any more.
+        let _ = self.0.send(Event::Durable(ticket));
+    }
+
+    fn failed(&self, _: Ticket, error: Arc<ratis_log::LogError>) {
+        let _ = self.0.send(Event::Broken(error.to_string()));
+    }
+}
+
+/// A reply owed to a peer.
+pub(crate) enum Owed {
+    Vote(Sink<ratis_proto::common::RequestVoteReplyProto>),
+    Append(Sink<ratis_proto::common::AppendEntriesReplyProto>),
+    Snapshot(Sink<ratis_proto::common::InstallSnapshotReplyProto>),
+    StartElection(Sink<ratis_proto::common::StartLeaderElectionReplyProto>),
+    ReadIndex(Sink<ratis_proto::common::ReadIndexReplyProto>),
+}
+
+/// The loop's state.
+pub(crate) struct Actor {
+    pub group: Arc<Group>,
+    pub settings: Arc<RaftSettings>,
+    pub core: Core,
+    pub log: GroupLog,
+    pub applier: Arc<Applier>,
+    pub links: Links,
+    mailbox: mpsc::UnboundedReceiver<Event>,
+    start: Instant,
+
+    /// Effects behind a vote that is not on disk yet, and the ticket of its write.
+    pub deferred: VecDeque<Effect>,
+    pub barrier: Option<Ticket>,
+
+    /// Appends that are not synced yet.
+    pub appends: VecDeque<(Ticket, TermIndex)>,
+    /// Last entry synced.
+    pub synced: Option<TermIndex>,
+    pub bulk_writes: FuturesUnordered<BulkWrite>,
+    /// Entries whose bulk bytes are being written: index to term.
+    pub bulk_open: BTreeMap<u64, u64>,
+    /// Last entry reported durable to the core.
+    pub durable: Option<TermIndex>,
+    pub commit: Option<u64>,
+    /// First entry not yet handed to the applier.
+    pub apply_next: u64,
+    applied: Option<u64>,
+
+    pub writes: VecDeque<PendingWrite>,
+    pub watches: Watches,
+    pub reads: FxHashMap<RequestId, oneshot::Sender<Result<u64, RaftError>>>,
+    read_waits: BTreeMap<(u64, u64), oneshot::Sender<Result<u64, RaftError>>>,
+    pub changes: FxHashMap<RequestId, ChangeWaiter>,
+    pub owed: FxHashMap<u64, Owed>,
+    pub serial: u64,
+    /// First index of the log as the core knows it.
+    log_start: u64,
+    /// Why the group cannot go on.
+    broken: Option<String>,
+    pub changed: bool,
+}
+
+impl Actor {
+    #[allow(clippy::too_many_arguments, reason = "the parts are made in one place")]
+    pub fn new(
+        group: Arc<Group>,
+        settings: Arc<RaftSettings>,
+        core: Core,
+        log: GroupLog,
+        applier: Arc<Applier>,
+        links: Links,
+        mailbox: mpsc::UnboundedReceiver<Event>,
+        start: Instant,
+        durable: Option<TermIndex>,
+        last: Option<TermIndex>,
+    ) -> Self {
+        let log_start = log.reader().first();
+        Self {
+            group,
+            settings,
+            core,
+            log,
+            applier,
+            links,
+            mailbox,
+            start,
+            deferred: VecDeque::new(),
+            barrier: None,
+            appends: VecDeque::new(),
+            synced: last,
+            bulk_writes: FuturesUnordered::new(),
+            bulk_open: BTreeMap::new(),
+            durable: last.max(durable),
+            commit: durable.map(|d| d.index),
+            apply_next: durable.map_or(0, |d| d.index + 1),
+            applied: durable.map(|d| d.index),
+            writes: VecDeque::new(),
+            watches: Watches::default(),
+            reads: FxHashMap::default(),
+            read_waits: BTreeMap::new(),
+            changes: FxHashMap::default(),
+            owed: FxHashMap::default(),
+            serial: 0,
+            log_start,
+            broken: None,
+            changed: true,
+        }
+    }
+
+    pub fn now(&self) -> Millis {
+        self.start.elapsed().as_millis() as Millis
+    }
+
+    /// Works until the group is closed.
+    pub async fn run(mut self) {
+        let mut events = Vec::with_capacity(64);
+        let closing = loop {
+            self.settle();
+            tokio::select! {
+                biased;
+                count = self.mailbox.recv_many(&mut events, EVENTS_MAX) => {
+                    if count == 0 {
+                        break None;
+                    }
+                }
+                Some((at, result)) = self.bulk_writes.next(), if !self.bulk_writes.is_empty() => {
+                    self.bulk_written(at, result);
+                }
+            }
+            let mut closing = None;
+            for event in events.drain(..) {
+                match event {
+                    Event::Close { snapshot, done } => closing = Some((snapshot, done)),
+                    event => self.handle(event),
+                }
+            }
+            if closing.is_some() {
+                break closing;
+            }
+        };
+        self.close(closing).await;
+    }
+
+    /// Carries out what the core asks for, and says when it wants to be woken.
+    fn settle(&mut self) {
+        if self.broken.is_some() {
+            self.group.deadline.store(Millis::MAX, Ordering::Relaxed);
+            return;
+        }
+        self.carry_out();
+        let deadline = self.core.deadline().min(self.watches.deadline().unwrap_or(Millis::MAX));
+        self.group.deadline.store(deadline, Ordering::Relaxed);
+        if std::mem::take(&mut self.changed) {
+            self.group.show(&self.core);
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        if self.broken.is_some() {
+            return self.refuse(event);
+        }
+        let now = self.now();
+        match event {
+            Event::Propose(proposal) => self.propose(now, proposal),
+            Event::Watch(index, level, waiter) => self.watch(now, index, level, waiter),
+            Event::Read(waiter) => {
+                let id = self.next_request();
+                self.reads.insert(id, waiter);
+                self.core.read(now, id);
+            }
+            Event::Snapshot(gap, waiter) => self.applier.push(Job::Snapshot(gap, Some(waiter))),
+            Event::SetConfiguration(peers, listeners, waiter) => {
+                let id = self.next_request();
+                let result = self.core.set_configuration(now, id, peers, listeners);
+                self.change(id, result, waiter);
+            }
+            Event::Transfer(to, timeout, waiter) => {
+                let id = self.next_request();
+                let result = self.core.transfer(now, id, to, timeout);
+                self.change(id, result, waiter);
+            }
+            Event::PauseElections(paused) => self.core.pause_elections(now, paused),
+            Event::Info(waiter) => {
+                // Whoever asked may have gone.
+                let _ = waiter.send(crate::info::describe(self));
+            }
+            Event::Request(request) => self.request(now, *request),
+            Event::Answer(peer, answer) => self.answer(now, peer, answer),
+            Event::Durable(ticket) => self.disk_reached(now, ticket),
+            Event::Applied(index, configuration) => {
+                if let Some(entry) = configuration {
+                    self.log.save_configuration(&entry);
+                }
+                self.applied = Some(index);
+                self.group.show_applied(index);
+                self.core.applied(now, index);
+                self.serve_reads();
+            }
+            Event::SnapshotTaken(at) => self.snapshot_taken(at),
+            Event::Installed(at) => self.core.snapshot_installed(now, at),
+            Event::Tick => {
+                self.group.ticking.store(false, Ordering::Release);
+                self.expire_watches(now);
+                self.core.tick(now);
+            }
+            Event::Broken(reason) => self.break_down(reason),
+            Event::Close { .. } => {}
+        }
+    }
+
+    fn next_request(&mut self) -> RequestId {
+        self.serial += 1;
+        RequestId(self.serial)
+    }
+
+    fn propose(&mut self, now: Millis, proposal: Proposal) {
+        let Proposal { key, log, bulk, context, permit } = proposal;
+        let state_machine_entry = bulk.map(|data| StateMachineEntryProto {
+            state_machine_data: data,
+            log_entry_proto_serialized_size: 0,
+        });
+        let entry = StateMachineLogEntryProto {
+            log_data: log,
+            state_machine_entry,
+            client_id: Bytes::copy_from_slice(&key.client.to_be_bytes()),
+            call_id: key.call,
+            ..Default::default()
+        };
+        match self.core.propose(now, entry) {
+            Ok(at) => self.writes.push_back(PendingWrite { at, key, context, permit }),
+            Err(refusal) => {
+                let error = self.refusal(&refusal);
+                self.group.abort(key, &error);
+            }
+        }
+    }
+
+    fn refusal(&self, refusal: &ProposeError) -> RaftError {
+        let id = self.group.id;
+        match refusal {
+            ProposeError::NotLeader => self.group.not_leader(),
+            ProposeError::NotReady => RaftError::LeaderNotReady(id),
+            ProposeError::SteppingDown => RaftError::SteppingDown(id),
+            ProposeError::Busy | ProposeError::Invalid(_) => {
+                RaftError::StateMachine(StateMachineError {
+                    class: "java.lang.IllegalArgumentException".to_owned(),
+                    message: refusal.to_string(),
+                })
+            }
+        }
+    }
+
+    fn change(
+        &mut self,
+        id: RequestId,
+        result: Result<(), ProposeError>,
+        waiter: oneshot::Sender<Result<Outcome, RaftError>>,
+    ) {
+        match result {
+            Ok(()) => {
+                self.changes.insert(id, waiter);
+            }
+            Err(refusal) => {
+                // Whoever asked may have gone.
+                let _ = waiter.send(Err(self.refusal(&refusal)));
+            }
+        }
+    }
+
+    fn watch(
+        &mut self,
+        now: Millis,
+        index: u64,
+        level: ratis_proto::common::ReplicationLevel,
+        waiter: crate::retry_cache::Waiter,
+    ) {
+        let answer = match self.core.level(level) {
+            Some(reached) if reached >= index => Ok(self.watch_reply(reached)),
+            // The dummy watch that opens a Java client's stream asks for 0, even of an empty log.
+            None if index == 0 && self.group.check_leader().is_ok() => Ok(self.watch_reply(0)),
+            _ if self.group.check_leader().is_err() => Err(self.group.not_leader()),
+            _ => {
+                let until = now + self.settings.watch_timeout.as_millis() as Millis;
+                if let Err(waiter) = self.watches.add(index, level, until, waiter) {
+                    let _ = waiter.send(Err(RaftError::ResourceUnavailable(self.group.id)));
+                }
+                return;
+            }
+        };
+        // A client that has gone will ask again.
+        let _ = waiter.send(answer);
+    }
+
+    fn watch_reply(&self, index: u64) -> Reply {
+        let commits = Arc::new(self.core.commit_infos());
+        Reply { index, message: Bytes::new(), commits }
+    }
+
+    /// Matched or committed indices moved.
+    pub fn serve_watches(&mut self) {
+        if self.watches.is_empty() {
+            return;
+        }
+        for level in LEVELS {
+            let Some(reached) = self.core.level(level) else { continue };
+            while let Some(waiter) = self.watches.pop_reached(level, reached) {
+                let _ = waiter.send(Ok(self.watch_reply(reached)));
+            }
+        }
+    }
+
+    fn expire_watches(&mut self, now: Millis) {
+        while let Some((index, level, waiter)) = self.watches.pop_expired(now) {
+            let commits = self.core.commit_infos();
+            let _ = waiter.send(Err(RaftError::NotReplicated { index, level, commits }));
+        }
+    }
+
+    /// A read may be served once this index is applied.
+    pub fn read_at(&mut self, id: RequestId, index: Option<u64>) {
+        let Some(waiter) = self.reads.remove(&id) else { return };
+        match index {
+            Some(index) => {
+                self.read_waits.insert((index, id.0), waiter);
+                self.serve_reads();
+            }
+            None => {
+                let error = match self.group.check_leader() {
+                    Err(error) => error,
+                    Ok(()) => RaftError::LeaderNotReady(self.group.id),
+                };
+                let _ = waiter.send(Err(error));
+            }
+        }
+    }
+
+    fn serve_reads(&mut self) {
+        while let Some(first) = self.read_waits.first_entry()
+            && self.applied.is_some_and(|applied| first.key().0 <= applied)
+        {
+            let ((index, _), waiter) = first.remove_entry();
+            // A reader that has gone needs nothing.
+            let _ = waiter.send(Ok(index));
+        }
+    }
+
+    fn request(&mut self, now: Millis, request: PeerRequest) {
+        self.serial += 1;
+        let to = ReplyTo(self.serial);
+        let owed = match request {
+            PeerRequest::Vote(request, sink) => {
+                self.core.vote_request(now, to, request);
+                Owed::Vote(sink)
+            }
+            PeerRequest::Append(request, sink) => {
+                self.core.append_request(now, to, request);
+                Owed::Append(sink)
+            }
+            PeerRequest::Snapshot(request, sink) => {
+                self.core.snapshot_request(now, to, request);
+                Owed::Snapshot(sink)
+            }
+            PeerRequest::StartElection(request, sink) => {
+                self.core.start_election_request(now, to, &request);
+                Owed::StartElection(sink)
+            }
+            PeerRequest::ReadIndex(request, sink) => {
+                self.core.read_index_request(now, to, request);
+                Owed::ReadIndex(sink)
+            }
+        };
+        self.owed.insert(to.0, owed);
+    }
+
+    fn answer(&mut self, now: Millis, peer: ratis_core::PeerId, answer: PeerAnswer) {
+        match answer {
+            PeerAnswer::Vote(request, Some(reply)) => {
+                self.core.vote_reply(now, &peer, &request, &reply);
+            }
+            PeerAnswer::Vote(request, None) => self.core.vote_failed(now, &peer, &request),
+            PeerAnswer::Append(number, reply) => {
+                if self.links.is_current(&peer, number) {
+                    self.links.answered(&peer);
+                    self.core.append_reply(now, &peer, &reply);
+                }
+            }
+            PeerAnswer::StreamFailed(number, call, reason) => {
+                // Number 0 is our own: entries were not at hand.
+                if number == 0 || self.links.is_current(&peer, number) {
+                    tracing::debug!(group = %self.group.id, %peer, reason, "append stream broke");
+                    let pause = self.links.broken(&peer);
+                    self.core.stream_failed(now, &peer, call, now + pause);
+                }
+            }
+            PeerAnswer::Snapshot(Some(reply)) => self.core.snapshot_reply(now, &peer, &reply),
+            PeerAnswer::Snapshot(None) => {
+                let pause = self.links.broken(&peer);
+                self.core.stream_failed(now, &peer, None, now + pause);
+            }
+            PeerAnswer::StartElection(reply) => self.core.start_election_reply(now, &peer, &reply),
+            PeerAnswer::ReadIndex(reply) => self.core.read_index_reply(now, &peer, &reply),
+            PeerAnswer::Loaded(ticket, entries) => {
+                let count = entries.len() as u64;
+                self.links.keep_loaded(&peer, entries);
+                self.core.loaded(now, &peer, ticket, count);
+            }
+        }
+    }
+
+    fn disk_reached(&mut self, now: Millis, ticket: Ticket) {
+        while let Some((_, at)) = self.appends.pop_front_if(|(t, _)| *t <= ticket) {
+            self.synced = Some(at);
+        }
+        if self.barrier.is_some_and(|barrier| barrier <= ticket) {
+            self.barrier = None;
+        }
+        let start = self.log.reader().first();
+        if start > self.log_start {
+            self.log_start = start;
+            self.core.purged(start);
+        }
+        self.evict();
+        self.report_durable(now);
+    }
+
+    /// Drops from memory what can be read back from disk.
+    pub fn evict(&mut self) {
+        let written = self.log.reader().next();
+        let keep_from = self.bulk_open.keys().next().map_or(written, |open| written.min(*open));
+        self.log.evict(keep_from);
+        self.core.cached_from(self.log.cache().first().unwrap_or(self.log.next()));
+    }
+
+    fn bulk_written(&mut self, at: TermIndex, result: Result<(), StateMachineError>) {
+        if self.bulk_open.get(&at.index) != Some(&at.term) {
+            return;
+        }
+        match result {
+            Ok(()) => {
+                self.bulk_open.remove(&at.index);
+                let now = self.now();
+                self.report_durable(now);
+            }
+            Err(error) => self.break_down(format!("bulk bytes of entry {at}: {error}")),
+        }
+    }
+
+    /// Tells the core how far log and bulk bytes are on disk.
+    fn report_durable(&mut self, now: Millis) {
+        let Some(synced) = self.synced else { return };
+        let durable = match self.bulk_open.keys().next() {
+            Some(open) if *open <= synced.index => {
+                let Some(index) = open.checked_sub(1) else { return };
+                let Some(term) = self.core.term_at(index) else { return };
+                TermIndex::new(term, index)
+            }
+            _ => synced,
+        };
+        if self.durable.is_none_or(|before| before.index < durable.index) {
+            self.durable = Some(durable);
+            self.core.durable(now, durable);
+            self.hand_to_applier();
+        }
+    }
+
+    /// Hands over what is committed and durable here.
+    pub fn hand_to_applier(&mut self) {
+        let (Some(commit), Some(durable)) = (self.commit, self.durable) else { return };
+        let end = commit.min(durable.index) + 1;
+        if end <= self.apply_next {
+            return;
+        }
+        let mut writes = Vec::new();
+        while let Some(write) = self.writes.pop_front_if(|w| w.at.index < end) {
+            writes.push(write);
+        }
+        let count = (end - self.apply_next) as usize;
+        let in_memory = if writes.is_empty() && self.applier.is_full() {
+            None
+        } else {
+            self.log.cache().range(self.apply_next, end, count, usize::MAX)
+        };
+        let job = match in_memory {
+            Some(entries) if entries.len() == count => Job::Entries(entries, writes),
+            _ => Job::Stored(self.apply_next, end, writes),
+        };
+        self.apply_next = end;
+        if self.changed {
+            // Replies carry the commit index of their own entry at least.
+            self.changed = false;
+            self.group.show(&self.core);
+        }
+        self.applier.push(job);
+    }
+
+    fn snapshot_taken(&mut self, at: TermIndex) {
+        self.core.snapshot_taken(at);
+        let mut limit = at.index;
+        if !self.settings.purge_up_to_snapshot {
+            for info in self.core.commit_infos() {
+                // -1 on the wire: nothing is known of the peer.
+                let commit = if info.commit_index == u64::MAX { 0 } else { info.commit_index };
+                limit = limit.min(commit);
+            }
+        }
+        let Some(gap) = self.settings.purge_gap else { return };
+        if limit.saturating_sub(self.log_start) >= gap.max(1) {
+            self.log.purge(limit);
+        }
+    }
+
+    /// Leadership is lost or changed hands: nobody here may promise anything.
+    pub fn fail_clients(&mut self) {
+        let error = self.group.not_leader();
+        for write in std::mem::take(&mut self.writes) {
+            self.group.abort(write.key, &error);
+        }
+        for waiter in self.watches.drain() {
+            let _ = waiter.send(Err(error.clone()));
+        }
+    }
+
+    /// The group stops here; its other members elect somebody else.
+    pub fn break_down(&mut self, reason: String) {
+        if self.broken.is_some() {
+            return;
+        }
+        tracing::error!(group = %self.group.id, reason, "raft group stops on this node; repair the cause and restart");
+        self.broken = Some(reason);
+        let term = self.group.leadership.borrow().term;
+        let stopped = crate::types::Leadership {
+            group: self.group.id,
+            term,
+            role: ratis_core::Role::Follower,
+            leader: None,
+        };
+        self.group.leadership.send_replace(stopped.clone());
+        self.group.machine.leadership_changed(&stopped);
+        self.fail_everybody();
+    }
+
+    fn gone(&self) -> RaftError {
+        match &self.broken {
+            Some(message) => RaftError::Log { group: self.group.id, message: message.clone() },
+            None => RaftError::AlreadyClosed(self.group.id),
+        }
+    }
+
+    fn fail_everybody(&mut self) {
+        let error = self.gone();
+        for write in std::mem::take(&mut self.writes) {
+            self.group.abort(write.key, &error);
+        }
+        for waiter in self.watches.drain() {
+            let _ = waiter.send(Err(error.clone()));
+        }
+        let reads = std::mem::take(&mut self.reads).into_values();
+        for waiter in reads.chain(std::mem::take(&mut self.read_waits).into_values()) {
+            let _ = waiter.send(Err(error.clone()));
+        }
+        for (_, waiter) in self.changes.drain() {
+            let _ = waiter.send(Err(error.clone()));
+        }
+        // Dropping a sink tells the peer that the stream is of no use.
+        self.owed.clear();
+        self.deferred.clear();
+    }
+
+    /// Answers an event of a group that cannot go on. Sinks that are dropped answer for themselves.
+    fn refuse(&mut self, event: Event) {
+        match event {
+            Event::Propose(proposal) => self.group.abort(proposal.key, &self.gone()),
+            Event::Watch(_, _, waiter) => {
+                let _ = waiter.send(Err(self.gone()));
+            }
+            Event::Read(waiter) => {
+                let _ = waiter.send(Err(self.gone()));
+            }
+            Event::Tick => self.group.ticking.store(false, Ordering::Release),
+            _ => {}
+        }
+    }
+
+    async fn close(mut self, closing: Option<(bool, oneshot::Sender<()>)>) {
+        let (snapshot, done) = closing.map_or((false, None), |(s, d)| (s, Some(d)));
+        self.links.keep(&[]);
+        // What is committed is still applied, and its clients answered.
+        let (drained, wait) = oneshot::channel();
+        let snapshot = snapshot && self.broken.is_none();
+        self.applier.push(Job::Stop { snapshot, done: drained });
+        // An error means that the applier died; there is nothing more to wait for.
+        let _ = wait.await;
+        self.fail_everybody();
+        self.mailbox.close();
+        while let Ok(event) = self.mailbox.try_recv() {
+            self.refuse(event);
+        }
+        let log = self.log;
+        if tokio::task::spawn_blocking(move || log.close()).await.is_err() {
+            tracing::error!(group = %self.group.id, "closing the raft log panicked");
+        }
+        if let Some(done) = done {
+            let _ = done.send(());
+        }
+    }
+}

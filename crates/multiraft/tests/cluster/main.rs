@@ -1,0 +1,7 @@
+//! Clusters of one and three members in one process, over real sockets and disks.
+
+mod machine;
+mod node;
+mod one;
+mod services;
+mod three;

@@ -1,0 +1,161 @@
+//! `RaftClientProtocolService`: ordered and unordered streams of client requests.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::{self, BoxFuture, Either};
+use futures_util::stream::{self, Stream, StreamExt};
+use ratis_proto::common::{
+    ClientMessageEntryProto, CommitInfoProto, RaftClientReplyProto, RaftClientRequestProto,
+    RaftRpcRequestProto,
+};
+use ratis_proto::grpc::raft_client_protocol_service_server::RaftClientProtocolService;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::exception::Exception;
+use crate::ids;
+use crate::server::window::SlidingWindow;
+
+/// Requests of one stream in flight; further ones wait in the connection.
+const STREAM_IN_FLIGHT_MAX: usize = 512;
+
+/// A successful answer.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// Log index: of the applied entry, or the index a watch reached.
+    pub index: u64,
+    /// The message; `None` where the request has none to give.
+    pub message: Option<Bytes>,
+    /// Commit index of every peer as far as known, this server first.
+    pub commits: Arc<Vec<CommitInfoProto>>,
+}
+
+/// Serves the requests of clients.
+pub trait ClientHandler: Send + Sync + 'static {
+    /// This server's id as replies carry it.
+    fn server_id(&self) -> Bytes;
+
+    /// Takes a request. Must queue it before it returns: the order of calls is the order of requests.
+    fn submit(
+        &self,
+        request: RaftClientRequestProto,
+    ) -> BoxFuture<'static, Result<Answer, Exception>>;
+}
+
+/// The service.
+pub(crate) struct ClientService<H> {
+    pub handler: Arc<H>,
+    pub stop: CancellationToken,
+}
+
+type Replies = Pin<Box<dyn Stream<Item = Result<RaftClientReplyProto, Status>> + Send>>;
+type Incoming = Result<RaftClientRequestProto, Status>;
+
+#[tonic::async_trait]
+impl<H: ClientHandler> RaftClientProtocolService for ClientService<H> {
+    type orderedStream = Replies;
+    type unorderedStream = Replies;
+
+    async fn ordered(
+        &self,
+        request: Request<Streaming<RaftClientRequestProto>>,
+    ) -> Result<Response<Replies>, Status> {
+        let in_order = request
+            .into_inner()
+            .scan(Ordered::default(), |ordered, item| future::ready(Some(ordered.receive(item))))
+            .flat_map(stream::iter);
+        let handler = self.handler.clone();
+        let replies =
+            in_order.map(move |item| serve(&*handler, item)).buffered(STREAM_IN_FLIGHT_MAX);
+        let stop = self.stop.clone().cancelled_owned();
+        Ok(Response::new(Box::pin(replies.take_until(stop))))
+    }
+
+    async fn unordered(
+        &self,
+        request: Request<Streaming<RaftClientRequestProto>>,
+    ) -> Result<Response<Replies>, Status> {
+        let handler = self.handler.clone();
+        let replies = request
+            .into_inner()
+            .map(move |item| serve(&*handler, item))
+            .buffer_unordered(STREAM_IN_FLIGHT_MAX);
+        let stop = self.stop.clone().cancelled_owned();
+        Ok(Response::new(Box::pin(replies.take_until(stop))))
+    }
+}
+
+/// An ordered stream belongs to one group.
+#[derive(Default)]
+struct Ordered {
+    group: Option<Bytes>,
+    window: SlidingWindow<RaftClientRequestProto>,
+}
+
+impl Ordered {
+    fn receive(&mut self, item: Incoming) -> Vec<Incoming> {
+        let request = match item {
+            Ok(request) => request,
+            Err(status) => return vec![Err(status)],
+        };
+        let header = request.rpc_request.as_ref();
+        let call = header.map(|h| h.call_id);
+        let group =
+            header.and_then(|h| h.raft_group_id.as_ref()).map(|g| g.id.clone()).unwrap_or_default();
+        let stream_group = self.group.get_or_insert_with(|| group.clone());
+        if *stream_group != group {
+            let message = "an ordered stream serves one group; open another for this one";
+            return vec![Err(Exception::GroupMismatch(message.to_owned()).to_status(call))];
+        }
+        let entry = header.and_then(|h| h.sliding_window_entry).unwrap_or_default();
+        match self.window.receive(entry.seq_num, entry.is_first, request) {
+            Ok(ready) => ready.into_iter().map(Ok).collect(),
+            Err(_) => {
+                let message = "too many requests wait for one that is missing";
+                vec![Err(Exception::ResourceUnavailable(message.to_owned()).to_status(call))]
+            }
+        }
+    }
+}
+
+/// Submits at once; the future only waits for the answer.
+fn serve<H: ClientHandler>(
+    handler: &H,
+    item: Incoming,
+) -> impl Future<Output = Result<RaftClientReplyProto, Status>> + Send + use<H> {
+    let mut request = match item {
+        Ok(request) => request,
+        Err(status) => return Either::Left(future::ready(Err(status))),
+    };
+    let Some(header) = &mut request.rpc_request else {
+        let refusal = Exception::illegal_argument("the request has no header").to_status(None);
+        return Either::Left(future::ready(Err(refusal)));
+    };
+    let replied_call_ids = std::mem::take(&mut header.replied_call_ids);
+    let for_reply = header.clone();
+    header.replied_call_ids = replied_call_ids;
+    let server = handler.server_id();
+    let answer = handler.submit(request);
+    Either::Right(async move { reply(&for_reply, &server, answer.await) })
+}
+
+/// A reply, or the gRPC error that ends the stream.
+pub(crate) fn reply(
+    header: &RaftRpcRequestProto,
+    server: &Bytes,
+    answer: Result<Answer, Exception>,
+) -> Result<RaftClientReplyProto, Status> {
+    let rpc_reply = Some(ids::reply_header(header, server, answer.is_ok()));
+    let mut reply = RaftClientReplyProto { rpc_reply, ..Default::default() };
+    match answer {
+        Ok(answer) => {
+            reply.message = answer.message.map(|content| ClientMessageEntryProto { content });
+            reply.log_index = answer.index;
+            reply.commit_infos = Arc::unwrap_or_clone(answer.commits);
+        }
+        Err(exception) => exception.into_reply(&mut reply)?,
+    }
+    Ok(reply)
+}

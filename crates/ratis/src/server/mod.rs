@@ -1,0 +1,12 @@
+//! The three services and their listeners.
+
+pub mod admin_service;
+pub mod client_service;
+mod listen;
+pub mod peer_service;
+mod window;
+
+pub use admin_service::AdminHandler;
+pub use client_service::{Answer, ClientHandler};
+pub use listen::{Addresses, Limits, Services};
+pub use peer_service::PeerHandler;

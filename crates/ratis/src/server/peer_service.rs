@@ -1,0 +1,116 @@
+//! `RaftServerProtocolService`: what peers ask of each other.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::future::{self, BoxFuture, Either};
+use futures_util::stream::{Stream, StreamExt};
+use ratis_proto::common::{
+    AppendEntriesReplyProto, AppendEntriesRequestProto, InstallSnapshotReplyProto,
+    InstallSnapshotRequestProto, ReadIndexReplyProto, ReadIndexRequestProto, RequestVoteReplyProto,
+    RequestVoteRequestProto, StartLeaderElectionReplyProto, StartLeaderElectionRequestProto,
+};
+use ratis_proto::grpc::raft_server_protocol_service_server::RaftServerProtocolService;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::exception::Exception;
+
+/// Append requests of one stream in flight. A Java leader sends at most 8.
+const APPENDS_IN_FLIGHT_MAX: usize = 64;
+
+/// The future of a peer's reply.
+pub type PeerReply<T> = BoxFuture<'static, Result<T, Exception>>;
+
+/// Serves the requests of peers. Each call must queue its request before it returns.
+pub trait PeerHandler: Send + Sync + 'static {
+    /// `requestVote`.
+    fn vote(&self, request: RequestVoteRequestProto) -> PeerReply<RequestVoteReplyProto>;
+    /// `appendEntries`; replies leave in request order.
+    fn append(&self, request: AppendEntriesRequestProto) -> PeerReply<AppendEntriesReplyProto>;
+    /// `installSnapshot`.
+    fn snapshot(
+        &self,
+        request: InstallSnapshotRequestProto,
+    ) -> PeerReply<InstallSnapshotReplyProto>;
+    /// `startLeaderElection`.
+    fn start_election(
+        &self,
+        request: StartLeaderElectionRequestProto,
+    ) -> PeerReply<StartLeaderElectionReplyProto>;
+    /// `readIndex`.
+    fn read_index(&self, request: ReadIndexRequestProto) -> PeerReply<ReadIndexReplyProto>;
+}
+
+/// The service.
+pub(crate) struct PeerService<H> {
+    pub handler: Arc<H>,
+    pub stop: CancellationToken,
+}
+
+type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl<H: PeerHandler> RaftServerProtocolService for PeerService<H> {
+    type appendEntriesStream = Replies<AppendEntriesReplyProto>;
+    type installSnapshotStream = Replies<InstallSnapshotReplyProto>;
+
+    async fn request_vote(
+        &self,
+        request: Request<RequestVoteRequestProto>,
+    ) -> Result<Response<RequestVoteReplyProto>, Status> {
+        let reply = self.handler.vote(request.into_inner()).await;
+        reply.map(Response::new).map_err(|e| e.to_status(None))
+    }
+
+    async fn start_leader_election(
+        &self,
+        request: Request<StartLeaderElectionRequestProto>,
+    ) -> Result<Response<StartLeaderElectionReplyProto>, Status> {
+        let reply = self.handler.start_election(request.into_inner()).await;
+        reply.map(Response::new).map_err(|e| e.to_status(None))
+    }
+
+    async fn append_entries(
+        &self,
+        request: Request<Streaming<AppendEntriesRequestProto>>,
+    ) -> Result<Response<Self::appendEntriesStream>, Status> {
+        let handler = self.handler.clone();
+        let serve = move |item: Result<AppendEntriesRequestProto, Status>| match item {
+            Ok(request) => {
+                let call = request.server_request.as_ref().map(|h| h.call_id);
+                let reply = handler.append(request);
+                Either::Left(async move { reply.await.map_err(|e| e.to_status(call)) })
+            }
+            Err(status) => Either::Right(future::ready(Err(status))),
+        };
+        let replies = request.into_inner().map(serve).buffered(APPENDS_IN_FLIGHT_MAX);
+        let stop = self.stop.clone().cancelled_owned();
+        Ok(Response::new(Box::pin(replies.take_until(stop))))
+    }
+
+    async fn install_snapshot(
+        &self,
+        request: Request<Streaming<InstallSnapshotRequestProto>>,
+    ) -> Result<Response<Self::installSnapshotStream>, Status> {
+        let handler = self.handler.clone();
+        let serve = move |item: Result<InstallSnapshotRequestProto, Status>| match item {
+            Ok(request) => {
+                let reply = handler.snapshot(request);
+                Either::Left(async move { reply.await.map_err(|e| e.to_status(None)) })
+            }
+            Err(status) => Either::Right(future::ready(Err(status))),
+        };
+        let replies = request.into_inner().map(serve).buffered(1);
+        let stop = self.stop.clone().cancelled_owned();
+        Ok(Response::new(Box::pin(replies.take_until(stop))))
+    }
+
+    async fn read_index(
+        &self,
+        request: Request<ReadIndexRequestProto>,
+    ) -> Result<Response<ReadIndexReplyProto>, Status> {
+        let reply = self.handler.read_index(request.into_inner()).await;
+        reply.map(Response::new).map_err(|e| e.to_status(None))
+    }
+}
