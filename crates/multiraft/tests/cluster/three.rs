@@ -1,1 +1,287 @@
+//! A group of three members.
 
+use std::path::Path;
+use std::time::Duration;
+
+use multiraft::{RaftError, RaftSettings, Reply};
+use ratis_proto::common::{RaftPeerProto, ReplicationLevel};
+use uuid::Uuid;
+
+use crate::node::{Node, until};
+
+const GROUP: Uuid = Uuid::from_u128(3);
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+struct Ring {
+    nodes: Vec<Node>,
+    calls: u64,
+}
+
+impl Ring {
+    async fn start(root: &Path, tune: fn(&mut RaftSettings)) -> Self {
+        let mut nodes = Vec::new();
+        for name in NAMES {
+            nodes.push(Node::start(name, root, tune).await);
+        }
+        let ring = Self { nodes, calls: 0 };
+        let peers = ring.peers();
+        for node in &ring.nodes {
+            node.raft.add_group(GROUP, peers.clone()).await.unwrap();
+        }
+        ring
+    }
+
+    fn peers(&self) -> Vec<RaftPeerProto> {
+        self.nodes.iter().map(|n| n.peer(0)).collect()
+    }
+
+    /// The ready leader's place in the list.
+    async fn leader(&self) -> usize {
+        let leader = || self.nodes.iter().position(|n| n.leads(GROUP));
+        until("somebody leads", || leader().is_some()).await;
+        leader().unwrap()
+    }
+
+    /// Writes through whoever leads; a repetition keeps its call.
+    async fn write(&mut self, message: &str) -> Reply {
+        self.calls += 1;
+        let call = self.calls;
+        for _ in 0..1_000 {
+            let at = self.leader().await;
+            match self.nodes[at].write(GROUP, call, message).await {
+                Ok(reply) => return reply,
+                Err(
+                    RaftError::NotLeader { .. }
+                    | RaftError::LeaderNotReady(_)
+                    | RaftError::AlreadyClosed(_)
+                    | RaftError::GroupMismatch(_),
+                ) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("no leader took the write");
+    }
+
+    async fn agree(&self, expected: &[String]) {
+        for node in &self.nodes {
+            until(&format!("{} has applied everything", node.name), || {
+                node.applied(GROUP) == expected
+            })
+            .await;
+        }
+    }
+
+    async fn stop(self) {
+        for node in self.nodes {
+            node.raft.shutdown().await;
+        }
+    }
+}
+
+fn messages(prefix: &str, range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|i| format!("{prefix}{i}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_reach_every_member_in_the_same_order() {
+    let root = tempfile::tempdir().unwrap();
+    let mut ring = Ring::start(root.path(), |_| {}).await;
+    let expected = messages("m", 0..100);
+    let mut last = 0;
+    for message in &expected {
+        last = ring.write(message).await.index;
+    }
+    ring.agree(&expected).await;
+    let leader = ring.leader().await;
+    for level in [
+        ReplicationLevel::Majority,
+        ReplicationLevel::All,
+        ReplicationLevel::MajorityCommitted,
+        ReplicationLevel::AllCommitted,
+    ] {
+        let reply = ring.nodes[leader].raft.watch(GROUP, last, level).await.unwrap();
+        assert!(reply.index >= last, "{level:?}");
+        if level == ReplicationLevel::AllCommitted {
+            assert_eq!(reply.commits.len(), 3);
+            assert!(reply.commits.iter().all(|c| c.commit_index >= last));
+            assert_eq!(reply.commits[0].server.as_ref().unwrap().id, ring.nodes[leader].name);
+        }
+    }
+    let follower = (leader + 1) % 3;
+    match ring.nodes[follower].write(GROUP, 999, "x").await {
+        Err(RaftError::NotLeader { leader: Some(suggested), peers, .. }) => {
+            assert_eq!(suggested.id, ring.nodes[leader].name);
+            assert_eq!(peers.len(), 3);
+        }
+        other => panic!("{other:?}"),
+    }
+    ring.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bulk_bytes_are_written_on_every_member_but_not_into_the_log() {
+    let root = tempfile::tempdir().unwrap();
+    let mut ring = Ring::start(root.path(), |_| {}).await;
+    let expected = messages("bulk", 0..20);
+    for message in &expected {
+        ring.write(message).await;
+    }
+    ring.agree(&expected).await;
+    for node in &ring.nodes {
+        let seen = node.machines.seen(GROUP);
+        assert_eq!(seen.lock().bulk.len(), 20);
+        assert!(seen.lock().bulk.values().all(|b| b.len() == 10_000));
+    }
+    let directories: Vec<_> =
+        ring.nodes.iter().map(|n| n.raft.info(GROUP).unwrap().directory).collect();
+    ring.stop().await;
+    for directory in directories {
+        let log = std::fs::metadata(directory.join("current/log_inprogress_0")).unwrap();
+        assert!(log.len() < 10_000, "{}", log.len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_leader_dies_another_takes_over_and_nothing_is_lost_or_doubled() {
+    let root = tempfile::tempdir().unwrap();
+    let mut ring = Ring::start(root.path(), |_| {}).await;
+    let mut expected = Vec::new();
+    for round in 0..3 {
+        let before = messages(&format!("r{round}-"), 0..20);
+        for message in &before {
+            ring.write(message).await;
+        }
+        expected.extend(before);
+        let dead = ring.leader().await;
+        ring.nodes[dead].raft.shutdown().await;
+        // The same request again, at the new leader: answered, not applied again.
+        let message = expected.last().unwrap().clone();
+        ring.calls -= 1;
+        ring.write(&message).await;
+        let without = messages(&format!("w{round}-"), 0..20);
+        for message in &without {
+            ring.write(message).await;
+        }
+        expected.extend(without);
+        ring.nodes[dead].start_again().await;
+        ring.agree(&expected).await;
+    }
+    ring.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_members_restart_and_go_on() {
+    let root = tempfile::tempdir().unwrap();
+    let mut ring = Ring::start(root.path(), |_| {}).await;
+    let mut expected = messages("m", 0..30);
+    for message in &expected {
+        ring.write(message).await;
+    }
+    for node in &ring.nodes {
+        node.raft.shutdown().await;
+    }
+    for node in &mut ring.nodes {
+        node.start_again().await;
+    }
+    ring.write("after").await;
+    expected.push("after".to_owned());
+    ring.agree(&expected).await;
+    ring.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_was_away_catches_up_from_the_log_on_disk() {
+    let root = tempfile::tempdir().unwrap();
+    let tune = |s: &mut RaftSettings| {
+        // Nothing old stays in memory, so old entries and their bulk bytes are read back.
+        s.cache_bytes_max = 1;
+        s.segment_bytes_max = 3_000;
+    };
+    let mut ring = Ring::start(root.path(), tune).await;
+    let leader = ring.leader().await;
+    let away = (leader + 1) % 3;
+    ring.nodes[away].raft.shutdown().await;
+    let mut expected = messages("m", 0..100);
+    expected.extend(messages("bulk", 0..30));
+    for message in &expected {
+        ring.write(message).await;
+    }
+    ring.nodes[away].start_again().await;
+    ring.agree(&expected).await;
+    assert_eq!(ring.nodes[away].machines.seen(GROUP).lock().bulk.len(), 30);
+    ring.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_behind_the_purged_log_installs_a_snapshot() {
+    let root = tempfile::tempdir().unwrap();
+    let tune = |s: &mut RaftSettings| {
+        s.cache_bytes_max = 1;
+        s.segment_bytes_max = 1_000;
+        s.purge_gap = Some(1);
+        s.purge_up_to_snapshot = true;
+    };
+    let mut ring = Ring::start(root.path(), tune).await;
+    let leader = ring.leader().await;
+    let away = (leader + 1) % 3;
+    ring.nodes[away].raft.shutdown().await;
+    for message in messages("m", 0..100) {
+        ring.write(&message).await;
+    }
+    for node in ring.nodes.iter().enumerate().filter(|(i, _)| *i != away) {
+        node.1.raft.snapshot(GROUP).await.unwrap();
+    }
+    ring.nodes[away].start_again().await;
+    ring.write("after").await;
+    let seen = ring.nodes[away].machines.seen(GROUP);
+    until("the snapshot is installed", || !seen.lock().installed.is_empty()).await;
+    until("it follows again", || {
+        ring.nodes[away].applied(GROUP).last().is_some_and(|m| m == "after")
+    })
+    .await;
+    ring.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_for_all_times_out_while_a_member_is_away() {
+    let root = tempfile::tempdir().unwrap();
+    let tune = |s: &mut RaftSettings| s.watch_timeout = Duration::from_millis(300);
+    let mut ring = Ring::start(root.path(), tune).await;
+    ring.write("a").await;
+    let leader = ring.leader().await;
+    ring.nodes[(leader + 1) % 3].raft.shutdown().await;
+    let index = ring.write("b").await.index;
+    let leader = ring.leader().await;
+    let raft = &ring.nodes[leader].raft;
+    raft.watch(GROUP, index, ReplicationLevel::MajorityCommitted).await.unwrap();
+    match raft.watch(GROUP, index, ReplicationLevel::AllCommitted).await {
+        Err(RaftError::NotReplicated { index: asked, commits, .. }) => {
+            assert_eq!((asked, commits.len()), (index, 3));
+        }
+        other => panic!("{other:?}"),
+    }
+    ring.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_are_told_to_add_and_remove_a_group() {
+    let root = tempfile::tempdir().unwrap();
+    let ring = Ring::start(root.path(), |_| {}).await;
+    let other = Uuid::from_u128(33);
+    let peers = ring.peers();
+    let first = &ring.nodes[0];
+    first.raft.add_group(other, peers.clone()).await.unwrap();
+    for peer in &peers[1..] {
+        first.raft.tell_peer_to_add(peer, other, &peers).await.unwrap();
+        let again = first.raft.tell_peer_to_add(peer, other, &peers).await;
+        assert!(matches!(again, Err(RaftError::AlreadyExists(_))));
+    }
+    until("the new group has a leader", || ring.nodes.iter().any(|n| n.leads(other))).await;
+    for peer in &peers[1..] {
+        first.raft.tell_peer_to_remove(peer, other).await.unwrap();
+        let again = first.raft.tell_peer_to_remove(peer, other).await;
+        assert!(matches!(again, Err(RaftError::GroupMismatch(_))));
+    }
+    assert_eq!(ring.nodes[1].raft.groups(), [GROUP]);
+    ring.stop().await;
+}
