@@ -1,0 +1,76 @@
+//! ACLs of new objects. `rights` is a little-endian bit set, see [`ALL`] and [`READ_LIST`].
+
+use bytes::Bytes;
+use om_proto::ozone_acl_info::{OzoneAclScope, OzoneAclType};
+use om_proto::{KeyArgs, OzoneAclInfo};
+
+/// Every right.
+pub const ALL: &[u8] = &[0x80];
+/// `ozone.om.group.rights`.
+pub const READ_LIST: &[u8] = &[0x09];
+
+/// What a user gets on what he makes (`ozone.om.user.rights`).
+pub fn of_user(user: &str) -> OzoneAclInfo {
+    access(OzoneAclType::User, user, ALL)
+}
+
+/// What a user's primary group gets.
+pub fn of_group(group: &str) -> OzoneAclInfo {
+    access(OzoneAclType::Group, group, READ_LIST)
+}
+
+fn access(kind: OzoneAclType, name: &str, rights: &'static [u8]) -> OzoneAclInfo {
+    OzoneAclInfo {
+        r#type: kind.into(),
+        name: name.to_owned(),
+        rights: Bytes::from_static(rights),
+        acl_scope: OzoneAclScope::Access.into(),
+    }
+}
+
+/// ACLs of a new key: the user's own, those of the request (prepare put the group's first), and the
+/// default ones of its folder or bucket.
+pub fn of_key(user: &str, args: &KeyArgs, parent: &[OzoneAclInfo]) -> Vec<OzoneAclInfo> {
+    let mut acls = Vec::with_capacity(args.acls.len() + 1);
+    add(&mut acls, of_user(user));
+    for acl in &args.acls {
+        add(&mut acls, acl.clone());
+    }
+    inherit(&mut acls, parent, OzoneAclScope::Access);
+    acls
+}
+
+/// ACLs of a new folder: default ones stay default ones.
+pub fn of_folder(user: &str, args: &KeyArgs, parent: &[OzoneAclInfo]) -> Vec<OzoneAclInfo> {
+    let mut acls = Vec::with_capacity(args.acls.len() + 1);
+    add(&mut acls, of_user(user));
+    for acl in &args.acls {
+        add(&mut acls, acl.clone());
+    }
+    inherit(&mut acls, parent, OzoneAclScope::Default);
+    acls
+}
+
+/// Adds one unless the same is there; rights of the same grantee are united.
+pub fn add(acls: &mut Vec<OzoneAclInfo>, acl: OzoneAclInfo) {
+    let same = acls.iter_mut().find(|other| {
+        other.r#type == acl.r#type && other.name == acl.name && other.acl_scope == acl.acl_scope
+    });
+    let Some(same) = same else {
+        acls.push(acl);
+        return;
+    };
+    if same.rights != acl.rights {
+        let mut rights = same.rights.to_vec();
+        rights.resize(rights.len().max(acl.rights.len()), 0);
+        rights.iter_mut().zip(&acl.rights).for_each(|(mine, theirs)| *mine |= theirs);
+        same.rights = rights.into();
+    }
+}
+
+/// Adds the DEFAULT ones of a parent in the scope that the child gets them in.
+pub fn inherit(acls: &mut Vec<OzoneAclInfo>, parent: &[OzoneAclInfo], scope: OzoneAclScope) {
+    for acl in parent.iter().filter(|acl| acl.acl_scope == i32::from(OzoneAclScope::Default)) {
+        add(acls, OzoneAclInfo { acl_scope: scope.into(), ..acl.clone() });
+    }
+}

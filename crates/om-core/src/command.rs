@@ -1,0 +1,395 @@
+//! Every request kind: one file per verb, the phases of a write in one place.
+//!
+//! ```text
+//!  prepare  leader   names checked, links followed, time and ids stamped; says what blocks it needs
+//!  provide  leader   the blocks that the shell got from SCM
+//!  apply    replicas, pure: refuse or edit, then answer
+//!  read     leader, pure: from unflushed rows and the store
+//! ```
+//! A handler has neither lock, span, metric nor audit line: the dispatcher and the shell own those.
+
+pub mod bucket;
+pub mod file;
+pub mod key;
+pub mod server;
+pub mod volume;
+
+use bytes::Bytes;
+use hdds_proto::hdds::ExcludeListProto;
+use hdds_types::ReplicationConfig;
+use om_proto::{KeyInfo, KeyLocation, OmRequest, OmResponse, Status, Type};
+use ozone_db::DbError;
+
+use crate::cache::Change;
+use crate::error::{Failure, OmError};
+use crate::namespace::{At, Namespace};
+
+/// Who asks, when, and the one id that the request may use: stamped by the leader.
+#[derive(Clone, Debug)]
+pub struct Caller<'a> {
+    /// Short name of the user.
+    pub user: &'a str,
+    /// His primary group, if the host knows him.
+    pub group: Option<&'a str>,
+    /// Milliseconds since 1970.
+    pub now: u64,
+    /// `UniqueId.next()`: becomes the client id of an open key.
+    pub unique_id: u64,
+}
+
+/// Blocks that a request needs before it can be logged.
+#[derive(Clone, PartialEq, Debug)]
+pub struct BlocksWanted {
+    /// How many.
+    pub count: usize,
+    /// For which replication.
+    pub replication: ReplicationConfig,
+    /// What the client had trouble with.
+    pub exclude: ExcludeListProto,
+}
+
+/// A request that goes through the log.
+pub trait Write {
+    /// On the leader: refuses early, and stamps what apply must not find out by itself.
+    ///
+    /// # Errors
+    /// The answer to the client; nothing is logged.
+    fn prepare(
+        &mut self,
+        ns: &Namespace<'_>,
+        caller: &Caller<'_>,
+    ) -> Result<Option<BlocksWanted>, Failure>;
+
+    /// Takes the blocks that [`Self::prepare`] asked for.
+    fn provide(&mut self, blocks: Vec<KeyLocation>) {
+        drop(blocks);
+    }
+
+    /// On every replica: refuses or edits, and fills the reply.
+    ///
+    /// # Errors
+    /// A refusal becomes the reply; a failing store stops the replica.
+    fn apply(
+        self,
+        at: At,
+        user: &str,
+        ns: &mut Namespace<'_>,
+        reply: &mut OmResponse,
+    ) -> Result<(), Failure>;
+}
+
+/// The answer to a query.
+#[derive(Debug)]
+pub enum Answer {
+    /// A message; the pipelines of its blocks are to be filled in if `locate`.
+    Message {
+        /// The reply.
+        reply: Box<OmResponse>,
+        /// Whether blocks need their pipelines.
+        locate: bool,
+    },
+    /// A reply that was encoded on the way.
+    Encoded(Bytes),
+}
+
+impl Answer {
+    fn plain(reply: Box<OmResponse>) -> Self {
+        Self::Message { reply, locate: false }
+    }
+}
+
+/// The requests that go through the log, with their fields.
+macro_rules! writes {
+    ($with:ident) => {
+        $with! {
+            CreateVolume create_volume_request,
+            SetVolumeProperty set_volume_property_request,
+            DeleteVolume delete_volume_request,
+            CreateBucket create_bucket_request,
+            SetBucketProperty set_bucket_property_request,
+            DeleteBucket delete_bucket_request,
+            CreateKey create_key_request,
+            AllocateBlock allocate_block_request,
+            CommitKey commit_key_request,
+            RenameKey rename_key_request,
+            RenameKeys rename_keys_request,
+            DeleteKey delete_key_request,
+            DeleteKeys delete_keys_request,
+            PurgeKeys purge_keys_request,
+            DeleteOpenKeys delete_open_keys_request,
+            CreateFile create_file_request,
+            CreateDirectory create_directory_request,
+            PurgeDirectories purge_directories_request,
+            SetTimes set_times_request,
+            EchoRpc echo_rpc_request,
+        }
+    };
+}
+
+/// Whether a request is served without the log (`OmUtils.isReadOnly`).
+pub fn is_read(request: &OmRequest) -> bool {
+    match Type::try_from(request.cmd_type) {
+        Ok(Type::EchoRpc) => {
+            request.echo_rpc_request.as_ref().is_none_or(|echo| echo.read_only.unwrap_or(true))
+        }
+        Ok(kind) => READS.contains(&kind),
+        Err(_) => false,
+    }
+}
+
+/// Requests that are answered here without the log.
+const READS: [Type; 21] = [
+    Type::CheckVolumeAccess,
+    Type::InfoVolume,
+    Type::ListVolume,
+    Type::InfoBucket,
+    Type::ListBuckets,
+    Type::LookupKey,
+    Type::GetKeyInfo,
+    Type::ListKeys,
+    Type::ListKeysLight,
+    Type::GetFileStatus,
+    Type::LookupFile,
+    Type::ListStatus,
+    Type::ListStatusLight,
+    Type::ServiceList,
+    Type::GetS3VolumeContext,
+    Type::PrepareStatus,
+    Type::FinalizeUpgradeProgress,
+    Type::GetAcl,
+    Type::ListOpenFiles,
+    Type::GetQuotaRepairStatus,
+    Type::ListTenant,
+];
+
+/// A reply that says OK so far.
+pub fn reply_to(request: &OmRequest) -> Box<OmResponse> {
+    Box::new(OmResponse {
+        cmd_type: request.cmd_type,
+        trace_id: request.trace_id.clone(),
+        success: Some(true),
+        status: Status::Ok.into(),
+        ..OmResponse::default()
+    })
+}
+
+/// Turns a reply into a refusal.
+pub fn refuse(reply: &mut OmResponse, error: OmError) {
+    reply.success = Some(false);
+    reply.status = error.status.into();
+    reply.message = error.message;
+}
+
+/// See [`Write::prepare`].
+///
+/// # Errors
+/// See [`Write::prepare`]; INVALID_REQUEST where the request has no body,
+/// NOT_SUPPORTED_OPERATION for kinds that are not served.
+pub fn prepare(
+    request: &mut OmRequest,
+    ns: &Namespace<'_>,
+    caller: &Caller<'_>,
+) -> Result<Option<BlocksWanted>, Failure> {
+    macro_rules! prepare_one {
+        ($($kind:ident $field:ident,)*) => {
+            match Type::try_from(request.cmd_type) {
+                $(Ok(Type::$kind) => body(request.$field.as_deref_mut(), stringify!($kind))?
+                    .prepare(ns, caller),)*
+                other => Err(unsupported(other.ok(), request.cmd_type).into()),
+            }
+        };
+    }
+    writes!(prepare_one)
+}
+
+/// See [`Write::provide`].
+pub fn provide(request: &mut OmRequest, blocks: Vec<KeyLocation>) {
+    macro_rules! provide_one {
+        ($($kind:ident $field:ident,)*) => {
+            match Type::try_from(request.cmd_type) {
+                $(Ok(Type::$kind) => {
+                    if let Some(body) = request.$field.as_deref_mut() {
+                        body.provide(blocks);
+                    }
+                })*
+                _ => {}
+            }
+        };
+    }
+    writes!(provide_one);
+}
+
+/// Applies one logged request: the reply, and the edits if it was not refused.
+///
+/// # Errors
+/// The store failed: the replica must stop.
+pub fn apply(
+    mut request: Box<OmRequest>,
+    at: At,
+    mut ns: Namespace<'_>,
+) -> Result<(Box<OmResponse>, Vec<Change>), DbError> {
+    let mut reply = reply_to(&request);
+    let user = request.user_info.take().and_then(|info| info.user_name).unwrap_or_default();
+    match apply_to(&mut request, at, &user, &mut ns, &mut reply) {
+        Ok(()) => Ok((reply, ns.into_edits())),
+        Err(Failure::Refused(error)) => {
+            refuse(&mut reply, error);
+            Ok((reply, Vec::new()))
+        }
+        Err(Failure::Store(error)) => Err(error),
+    }
+}
+
+fn apply_to(
+    request: &mut OmRequest,
+    at: At,
+    user: &str,
+    ns: &mut Namespace<'_>,
+    reply: &mut OmResponse,
+) -> Result<(), Failure> {
+    macro_rules! apply_one {
+        ($($kind:ident $field:ident,)*) => {
+            match Type::try_from(request.cmd_type) {
+                $(Ok(Type::$kind) => body(request.$field.take().map(|body| *body), stringify!($kind))?
+                    .apply(at, user, ns, reply),)*
+                other => Err(unsupported(other.ok(), request.cmd_type).into()),
+            }
+        };
+    }
+    writes!(apply_one)
+}
+
+fn body<T>(body: Option<T>, kind: &str) -> Result<T, OmError> {
+    body.ok_or_else(|| {
+        OmError::new(Status::InvalidRequest, format!("The {kind} request has no body"))
+    })
+}
+
+fn unsupported(kind: Option<Type>, number: i32) -> OmError {
+    match kind {
+        Some(Type::UnknownCommand) | None => {
+            let name =
+                kind.map_or_else(|| number.to_string(), |kind| kind.as_str_name().to_owned());
+            OmError::new(
+                Status::InvalidRequest,
+                format!("Unrecognized write command type request {name}"),
+            )
+        }
+        Some(kind) => OmError::new(
+            Status::NotSupportedOperation,
+            format!("{} is not supported by this Ozone Manager", kind.as_str_name()),
+        ),
+    }
+}
+
+/// Answers a query; a refusal is an answer too. [`Type::ServiceList`] and others that need the
+/// server's own state are not answered here: `None`.
+pub fn read(request: &OmRequest, ns: &Namespace<'_>, caller: &Caller<'_>) -> Option<Answer> {
+    let kind = Type::try_from(request.cmd_type).ok();
+    let mut reply = reply_to(request);
+    let result = match kind {
+        Some(Type::ServiceList | Type::PrepareStatus) => return None,
+        Some(kind) => read_one(kind, request, ns, caller, reply.as_mut()),
+        None => Err(unsupported(None, request.cmd_type).into()),
+    };
+    Some(match result {
+        Ok(Read::Reply) => Answer::plain(reply),
+        Ok(Read::Locate) => Answer::Message { reply, locate: true },
+        Ok(Read::Encoded(bytes)) => Answer::Encoded(bytes),
+        Err(failure) => {
+            refuse(&mut reply, failure.into_error());
+            Answer::plain(reply)
+        }
+    })
+}
+
+/// How a query filled its reply.
+pub(crate) enum Read {
+    /// Completely.
+    Reply,
+    /// But for pipelines.
+    Locate,
+    /// It encoded the whole reply itself.
+    Encoded(Bytes),
+}
+
+fn read_one(
+    kind: Type,
+    request: &OmRequest,
+    ns: &Namespace<'_>,
+    caller: &Caller<'_>,
+    reply: &mut OmResponse,
+) -> Result<Read, Failure> {
+    let name = kind.as_str_name();
+    match kind {
+        Type::InfoVolume => {
+            volume::info::read(body(request.info_volume_request.as_deref(), name)?, ns, reply)
+        }
+        Type::ListVolume => {
+            let body = body(request.list_volume_request.as_deref(), name)?;
+            volume::list::read(body, ns, caller, reply)
+        }
+        Type::CheckVolumeAccess => {
+            let body = body(request.check_volume_access_request.as_deref(), name)?;
+            volume::check_access::read(body, ns, reply)
+        }
+        Type::InfoBucket => {
+            bucket::info::read(body(request.info_bucket_request.as_deref(), name)?, ns, reply)
+        }
+        Type::ListBuckets => {
+            bucket::list::read(body(request.list_buckets_request.as_deref(), name)?, ns, reply)
+        }
+        Type::LookupKey => {
+            key::lookup::read(body(request.lookup_key_request.as_deref(), name)?, ns, reply)
+        }
+        Type::GetKeyInfo => {
+            let body = body(request.get_key_info_request.as_deref(), name)?;
+            key::info::read(body, ns, caller, reply)
+        }
+        Type::ListKeys => {
+            let body = body(request.list_keys_request.as_deref(), name)?;
+            key::list::read(body, ns, reply, key::list::Form::Full)
+        }
+        Type::ListKeysLight => {
+            let body = body(request.list_keys_request.as_deref(), name)?;
+            key::list::read(body, ns, reply, key::list::Form::Light)
+        }
+        Type::GetFileStatus => {
+            file::status::read(body(request.get_file_status_request.as_deref(), name)?, ns, reply)
+        }
+        Type::LookupFile => {
+            file::lookup::read(body(request.lookup_file_request.as_deref(), name)?, ns, reply)
+        }
+        Type::ListStatus => {
+            let body = body(request.list_status_request.as_deref(), name)?;
+            file::list::read(body, ns, reply)
+        }
+        Type::ListStatusLight => {
+            let body = body(request.list_status_request.as_deref(), name)?;
+            file::list::read_light(body, ns, reply)
+        }
+        Type::GetS3VolumeContext => server::s3_volume::read(ns, caller, reply),
+        Type::FinalizeUpgradeProgress => server::finalize_progress::read(reply),
+        Type::EchoRpc => {
+            server::echo::read(body(request.echo_rpc_request.as_deref(), name)?, reply)
+        }
+        Type::ListTenant => Err(server::tenants_are_off().into()),
+        other => Err(unsupported(Some(other), request.cmd_type).into()),
+    }
+}
+
+/// Every key in a reply, for the shell to fill pipelines in.
+pub fn keys_in(reply: &mut OmResponse) -> Vec<&mut KeyInfo> {
+    let mut keys: Vec<&mut KeyInfo> = Vec::new();
+    keys.extend(reply.lookup_key_response.as_mut().and_then(|r| r.key_info.as_mut()));
+    keys.extend(reply.get_key_info_response.as_mut().and_then(|r| r.key_info.as_mut()));
+    keys.extend(reply.lookup_file_response.as_mut().and_then(|r| r.key_info.as_mut()));
+    keys.extend(reply.get_file_status_response.as_mut().and_then(|r| r.status.key_info.as_mut()));
+    if let Some(list) = reply.list_status_response.as_mut() {
+        keys.extend(list.statuses.iter_mut().filter_map(|status| status.key_info.as_mut()));
+    }
+    keys
+}
+
+#[cfg(test)]
+mod tests;

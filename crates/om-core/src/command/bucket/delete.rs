@@ -1,0 +1,70 @@
+//! `DeleteBucket`: an empty one.
+
+use om_proto::{DeleteBucketRequest, DeleteBucketResponse, OmResponse, Status};
+
+use crate::command::{BlocksWanted, Caller, Write};
+use crate::error::Failure;
+use crate::layout::Bucket;
+use crate::namespace::{At, Namespace};
+use crate::tables;
+
+impl Write for DeleteBucketRequest {
+    fn prepare(
+        &mut self,
+        _: &Namespace<'_>,
+        _: &Caller<'_>,
+    ) -> Result<Option<BlocksWanted>, Failure> {
+        Ok(None)
+    }
+
+    fn apply(
+        self,
+        _: At,
+        _: &str,
+        ns: &mut Namespace<'_>,
+        reply: &mut OmResponse,
+    ) -> Result<(), Failure> {
+        let (volume_name, bucket_name) = (&self.volume_name, &self.bucket_name);
+        let row = tables::bucket_key(volume_name, bucket_name);
+        if !ns.has(&tables::BUCKET, &row)? {
+            return Err(Failure::new(Status::BucketNotFound, "Bucket not found"));
+        }
+        let bucket = ns.bucket(volume_name, bucket_name)?;
+        if !is_empty(ns, &bucket)? {
+            return Err(Failure::new(Status::BucketNotEmpty, "Bucket is not empty"));
+        }
+        let below = bucket.flat_row("");
+        if ns.has_prefix(tables::MULTIPART_INFO_SLOT, &below)? {
+            return Err(Failure::new(
+                Status::BucketNotEmpty,
+                format!(
+                    "Volume {volume_name}, Bucket {bucket_name} can't be deleted when it has \
+                     incomplete multipart uploads"
+                ),
+            ));
+        }
+        if ns.has_prefix(tables::SNAPSHOT_INFO_SLOT, &below)? {
+            let message = format!("Bucket {bucket_name} can't be deleted when it has snapshots");
+            return Err(Failure::new(Status::ContainsSnapshot, message));
+        }
+        let mut volume = ns.volume(volume_name)?;
+
+        volume.used_namespace = Some(volume.used_namespace.unwrap_or(0).saturating_sub(1));
+        ns.remove(&tables::BUCKET, row);
+        ns.put_volume(&volume);
+        reply.delete_bucket_response = Some(Box::new(DeleteBucketResponse::default()));
+        Ok(())
+    }
+}
+
+fn is_empty(ns: &Namespace<'_>, bucket: &Bucket) -> Result<bool, Failure> {
+    if bucket.info.source_bucket.is_some() {
+        return Ok(true);
+    }
+    if !bucket.layout.is_tree() {
+        return Ok(!ns.has_prefix(tables::KEY.slot, &bucket.flat_row(""))?);
+    }
+    let tree = tables::bucket_tree(bucket.volume_id, bucket.id());
+    Ok(!ns.has_prefix(tables::FILE.slot, &tree)?
+        && !ns.has_prefix(tables::DIRECTORY.slot, &tree)?)
+}

@@ -1,0 +1,30 @@
+//! `LookupFile`: a file with its blocks.
+
+use om_proto::{LookupFileRequest, LookupFileResponse, OmResponse, Status};
+
+use crate::command::Read;
+use crate::command::key::lookup;
+use crate::error::Failure;
+use crate::namespace::Namespace;
+
+pub(crate) fn read(
+    request: &LookupFileRequest,
+    ns: &Namespace<'_>,
+    reply: &mut OmResponse,
+) -> Result<Read, Failure> {
+    let args = &request.key_args;
+    let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
+    let name = crate::names::normalize(&args.key_name, false);
+    let not_a_file =
+        || Failure::new(Status::NotAFile, format!("Can not read from directory: {name}"));
+    if name.is_empty() {
+        return Err(not_a_file());
+    }
+    let key_info = match super::status::find(ns, &bucket, &name)? {
+        Some((key, false)) => Some(key),
+        Some((_, true)) => return Err(not_a_file()),
+        None => return Err(super::not_found(&bucket, &name)),
+    };
+    reply.lookup_file_response = Some(Box::new(LookupFileResponse { key_info }));
+    Ok(lookup::locate(args))
+}

@@ -1,0 +1,210 @@
+//! `CommitKey`: an open key becomes a key.
+//!
+//! Blocks of the version that it replaces, and blocks that were allocated but not used, go to the
+//! deleted table; the bucket pays for the new size and gets the old one back once that is purged.
+
+use std::collections::HashSet;
+
+use om_proto::{
+    CommitKeyRequest, CommitKeyResponse, KeyArgs, KeyInfo, KeyLocation, OmResponse, Status,
+};
+
+use crate::command::{BlocksWanted, Caller, Write};
+use crate::error::{Failure, OmError};
+use crate::key::{self, block_of, location_list};
+use crate::layout::{Bucket, Leaf};
+use crate::names;
+use crate::namespace::{At, Namespace};
+use crate::quota;
+use crate::replication;
+use crate::tables;
+
+/// Object id of pseudo keys that only carry blocks to reclaim (`OBJECT_ID_RECLAIM_BLOCKS`).
+const RECLAIM_BLOCKS: u64 = 0;
+
+impl Write for CommitKeyRequest {
+    fn prepare(
+        &mut self,
+        ns: &Namespace<'_>,
+        caller: &Caller<'_>,
+    ) -> Result<Option<BlocksWanted>, Failure> {
+        if self.hsync.unwrap_or(false) {
+            return Err(Failure::new(
+                Status::NotSupportedOperation,
+                "Hsync is not enabled. To enable, set ozone.fs.hsync.enabled = true",
+            ));
+        }
+        super::prepare_existing(&mut self.key_args, ns, caller)?;
+        for block in &mut self.key_args.key_locations {
+            block.pipeline = None;
+            block.token = None;
+        }
+        Ok(None)
+    }
+
+    fn apply(
+        self,
+        at: At,
+        _: &str,
+        ns: &mut Namespace<'_>,
+        reply: &mut OmResponse,
+    ) -> Result<(), Failure> {
+        let args = self.key_args;
+        let mut bucket = ns.bucket(&args.volume_name, &args.bucket_name)?;
+        let walk = bucket.walk(ns, &args.key_name, false)?;
+        match &walk.leaf {
+            Leaf::Folder(_) | Leaf::BelowFile(_) => {
+                let message = format!(
+                    "Can not create file: {} as there is already directory in the given path",
+                    args.key_name
+                );
+                return Err(Failure::new(Status::NotAFile, message));
+            }
+            Leaf::Free | Leaf::File(_) => {}
+        }
+        if !walk.missing.is_empty() {
+            let message =
+                format!("Cannot create file : {} as parent directory doesn't exist", args.key_name);
+            return Err(Failure::new(Status::DirectoryNotFound, message));
+        }
+        let row = walk.row(&bucket, at);
+        let open_row = tables::with_id(&row, self.client_id);
+        let Some(open) = ns.get(bucket.layout.open_keys(), &open_row)? else {
+            let message = format!(
+                "Failed to commit key, as {} entry is not found in the OpenKey table",
+                String::from_utf8_lossy(&open_row)
+            );
+            return Err(Failure::new(Status::KeyNotFound, message));
+        };
+        let replaced = match walk.leaf {
+            Leaf::File(existing) => Some(existing),
+            Leaf::Free | Leaf::Folder(_) | Leaf::BelowFile(_) => None,
+        };
+        check_generation(&open, replaced.as_ref())?;
+        let full_name = args.key_name.clone();
+        let (mut committed, unused) = finish(open, args, at);
+        let retired = settle(&mut bucket, &committed, replaced)?;
+
+        let mut reclaim: Vec<KeyInfo> = Vec::new();
+        reclaim.extend(retired);
+        reclaim.extend(pseudo_key(unused, &committed));
+        if !reclaim.is_empty() {
+            key::retire(ns, &bucket, &full_name, at.object_id(0), reclaim, at);
+        }
+        if bucket.layout.is_tree() {
+            committed.key_name = names::leaf(&full_name).to_owned();
+        }
+        ns.remove(bucket.layout.open_keys(), open_row);
+        ns.put(bucket.layout.keys(), row, &committed);
+        ns.put_bucket(&bucket.info);
+        let _ = CommitKeyResponse::default(); // the genuine reply has no body
+        let _ = reply;
+        Ok(())
+    }
+}
+
+/// The open key with its final size and blocks, and the blocks that were not used.
+fn finish(open: KeyInfo, args: KeyArgs, at: At) -> (KeyInfo, Vec<KeyLocation>) {
+    let mut key = open;
+    key.expected_data_generation = None;
+    for pair in args.metadata {
+        key.metadata.retain(|old| old.key != pair.key);
+        key.metadata.push(pair);
+    }
+    key.update_id = Some(at.index);
+    key.data_size = args.data_size.unwrap_or(0);
+    key.modification_time = args.modification_time.unwrap_or(key.modification_time);
+    if key.key_location_list.is_empty() {
+        key.key_location_list.push(location_list(0, Vec::new()));
+    }
+    let mut unused = Vec::new();
+    if let Some(latest) = key.key_location_list.last_mut() {
+        let version = latest.version.unwrap_or(0);
+        let allocated = std::mem::take(&mut latest.key_locations);
+        let known: HashSet<(i64, i64)> = allocated.iter().map(block_of).collect();
+        latest.key_locations = args
+            .key_locations
+            .into_iter()
+            .filter(|block| known.contains(&block_of(block)))
+            .map(|mut block| {
+                block.create_version = Some(version);
+                key::compact(&mut block);
+                block
+            })
+            .collect();
+        let used: HashSet<(i64, i64)> = latest.key_locations.iter().map(block_of).collect();
+        unused.extend(allocated.into_iter().filter(|block| !used.contains(&block_of(block))));
+    }
+    (key, unused)
+}
+
+/// Checks and writes the accounts; what of the replaced version must be reclaimed.
+fn settle(
+    bucket: &mut Bucket,
+    committed: &KeyInfo,
+    replaced: Option<KeyInfo>,
+) -> Result<Option<KeyInfo>, OmError> {
+    let mut space = key::replicated_size(committed).cast_signed();
+    let info = &mut bucket.info;
+    let Some(mut old) = replaced.filter(|_| !info.is_version_enabled) else {
+        quota::check_names(info, 1)?;
+        quota::check_bytes(info, space)?;
+        quota::charge(info, space, 1);
+        return Ok(None);
+    };
+    // Blocks that live on in the new version must not be reclaimed, nor paid twice.
+    let kept: HashSet<(i64, i64)> = key::blocks(committed).map(block_of).collect();
+    let replication = replication::of_stored(&old);
+    for list in &mut old.key_location_list {
+        list.key_locations.retain(|block| {
+            let shared = kept.contains(&block_of(block));
+            if shared {
+                space -= replication.replicated_size(block.length).cast_signed();
+            }
+            !shared
+        });
+    }
+    quota::check_names(info, 1)?;
+    quota::check_bytes(info, space)?;
+    let reclaim = !key::is_empty(&old);
+    quota::release(info, key::replicated_blocks(&old), 1, reclaim);
+    quota::charge(info, space, 1);
+    Ok(reclaim.then_some(old))
+}
+
+/// Blocks without a key, to be reclaimed.
+fn pseudo_key(unused: Vec<KeyLocation>, committed: &KeyInfo) -> Option<KeyInfo> {
+    if unused.is_empty() || committed.data_size == 0 {
+        return None;
+    }
+    Some(KeyInfo {
+        object_id: Some(RECLAIM_BLOCKS),
+        key_location_list: vec![location_list(0, unused)],
+        ..committed.clone()
+    })
+}
+
+/// The expectation of an atomic write still holds.
+fn check_generation(open: &KeyInfo, existing: Option<&KeyInfo>) -> Result<(), OmError> {
+    let Some(expected) = open.expected_data_generation else { return Ok(()) };
+    let conflict = |message: String| Err(OmError::new(Status::AtomicWriteConflict, message));
+    match (expected, existing) {
+        (0, None) => Ok(()),
+        (0, Some(_)) => {
+            conflict("Atomic create-if-not-exists conflicted with an existing key".to_owned())
+        }
+        (_, None) => {
+            conflict("Atomic rewrite conflicted because the key no longer exists".to_owned())
+        }
+        (expected, Some(existing)) => {
+            let current = existing.update_id.unwrap_or(0);
+            if current == expected {
+                return Ok(());
+            }
+            conflict(format!(
+                "Cannot commit as current generation ({current}) does not match the expected \
+                 generation to rewrite ({expected})"
+            ))
+        }
+    }
+}

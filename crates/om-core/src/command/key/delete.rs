@@ -1,0 +1,106 @@
+//! `DeleteKey`: a key; in a tree also a folder, which takes what is in it along.
+
+use om_proto::{DeleteKeyRequest, DeleteKeyResponse, KeyInfo, OmResponse, Status};
+
+use crate::command::{BlocksWanted, Caller, Write};
+use crate::error::Failure;
+use crate::key;
+use crate::layout::{Bucket, Leaf};
+use crate::names;
+use crate::namespace::{At, Namespace};
+use crate::quota;
+use crate::tables;
+
+impl Write for DeleteKeyRequest {
+    fn prepare(
+        &mut self,
+        ns: &Namespace<'_>,
+        caller: &Caller<'_>,
+    ) -> Result<Option<BlocksWanted>, Failure> {
+        names::check_not_snapshot(&self.key_args.key_name, "delete")?;
+        let bucket = super::prepare_existing(&mut self.key_args, ns, caller)?;
+        let name = &self.key_args.key_name;
+        if bucket.layout.is_tree() && matches!(bucket.walk(ns, name, true)?.leaf, Leaf::Free) {
+            let (volume, bucket) = bucket.names();
+            return Err(Failure::new(
+                Status::KeyNotFound,
+                format!("Unable to get file status: volume: {volume} bucket: {bucket} key: {name}"),
+            ));
+        }
+        Ok(None)
+    }
+
+    fn apply(
+        self,
+        at: At,
+        _: &str,
+        ns: &mut Namespace<'_>,
+        reply: &mut OmResponse,
+    ) -> Result<(), Failure> {
+        let args = &self.key_args;
+        let mut bucket = ns.bucket(&args.volume_name, &args.bucket_name)?;
+        match bucket.walk(ns, &args.key_name, false)?.leaf {
+            Leaf::File(key) => {
+                super::check_etag(args, Some(&key))?;
+                delete_file(ns, &mut bucket, key, at);
+            }
+            Leaf::Folder(folder) => {
+                if !args.recursive.unwrap_or(false) && has_children(ns, &bucket, &folder)? {
+                    let message = format!("Directory is not empty. Key:{}", args.key_name);
+                    return Err(Failure::new(Status::DirectoryNotEmpty, message));
+                }
+                delete_folder(ns, &mut bucket, folder, at);
+            }
+            Leaf::Free | Leaf::BelowFile(_) => {
+                let message = if bucket.layout.is_tree() {
+                    format!("Key not found. Key:{}", args.key_name)
+                } else {
+                    "Key not found".to_owned()
+                };
+                return Err(Failure::new(Status::KeyNotFound, message));
+            }
+        }
+        ns.put_bucket(&bucket.info);
+        reply.delete_key_response = Some(Box::new(DeleteKeyResponse::default()));
+        Ok(())
+    }
+}
+
+/// Removes a key; its blocks go to the deleted table. The caller writes the bucket back.
+pub(crate) fn delete_file(ns: &mut Namespace<'_>, bucket: &mut Bucket, file: KeyInfo, at: At) {
+    let has_blocks = !key::is_empty(&file);
+    quota::release(&mut bucket.info, key::replicated_blocks(&file), 1, has_blocks);
+    ns.remove(bucket.layout.keys(), bucket.row_of(&file));
+    if has_blocks {
+        let (name, id) = (file.key_name.clone(), file.object_id.unwrap_or(0));
+        key::retire(ns, bucket, &name, id, vec![file], at);
+    }
+}
+
+/// Takes a folder out of the tree, with all below it, for the directory deleting service. The caller
+/// writes the bucket back.
+pub(crate) fn delete_folder(
+    ns: &mut Namespace<'_>,
+    bucket: &mut Bucket,
+    mut folder: KeyInfo,
+    at: At,
+) {
+    if !bucket.layout.is_tree() {
+        return delete_file(ns, bucket, folder, at);
+    }
+    quota::release(&mut bucket.info, 0, 1, true);
+    let row = bucket.row_of(&folder);
+    folder.update_id = Some(at.index);
+    let deleted_row = tables::with_id(&row, folder.object_id.unwrap_or(0));
+    ns.remove(&tables::DIRECTORY, row);
+    ns.put(&tables::DELETED_DIRECTORY, deleted_row, &folder);
+}
+
+fn has_children(ns: &Namespace<'_>, bucket: &Bucket, folder: &KeyInfo) -> Result<bool, Failure> {
+    if !bucket.layout.is_tree() {
+        return Ok(false);
+    }
+    let below = bucket.rows_below(folder.object_id.unwrap_or(0));
+    Ok(ns.has_prefix(tables::FILE.slot, &below)?
+        || ns.has_prefix(tables::DIRECTORY.slot, &below)?)
+}

@@ -1,0 +1,28 @@
+//! `GetKeyInfo`: a key with its blocks; under S3 also the volume that it is in.
+
+use om_proto::{GetKeyInfoRequest, GetKeyInfoResponse, OmResponse};
+
+use super::lookup;
+use crate::command::{Caller, Read};
+use crate::error::Failure;
+use crate::namespace::Namespace;
+
+pub(crate) fn read(
+    request: &GetKeyInfoRequest,
+    ns: &Namespace<'_>,
+    caller: &Caller<'_>,
+    reply: &mut OmResponse,
+) -> Result<Read, Failure> {
+    let mut response = GetKeyInfoResponse::default();
+    if request.assume_s3_context.unwrap_or(false) {
+        let mut args = request.key_args.clone();
+        args.volume_name.clone_from(&ns.rules.s3_volume);
+        response.volume_info = Some(ns.volume(&args.volume_name)?);
+        response.user_principal = Some(caller.user.to_owned());
+        response.key_info = Some(lookup::find(&args, ns)?);
+    } else {
+        response.key_info = Some(lookup::find(&request.key_args, ns)?);
+    }
+    reply.get_key_info_response = Some(Box::new(response));
+    Ok(lookup::locate(&request.key_args))
+}

@@ -1,0 +1,58 @@
+//! `LookupKey`: a key with its blocks, for older clients.
+
+use om_proto::{KeyArgs, KeyInfo, LookupKeyRequest, LookupKeyResponse, OmResponse};
+
+use crate::command::Read;
+use crate::error::Failure;
+use crate::layout::Leaf;
+use crate::namespace::Namespace;
+
+pub(crate) fn read(
+    request: &LookupKeyRequest,
+    ns: &Namespace<'_>,
+    reply: &mut OmResponse,
+) -> Result<Read, Failure> {
+    let key_info = Some(find(&request.key_args, ns)?);
+    reply.lookup_key_response =
+        Some(Box::new(LookupKeyResponse { key_info, ..Default::default() }));
+    Ok(locate(&request.key_args))
+}
+
+/// Pipelines unless the caller only wants to know about the key.
+pub(crate) fn locate(args: &KeyArgs) -> Read {
+    if args.head_op.unwrap_or(false) { Read::Reply } else { Read::Locate }
+}
+
+/// The key that the arguments name; a folder of a tree counts, with `/` behind its name.
+pub(crate) fn find(args: &KeyArgs, ns: &Namespace<'_>) -> Result<KeyInfo, Failure> {
+    let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
+    let name = bucket.key_name(&args.key_name);
+    let mut key = match bucket.walk(ns, &name, false)?.leaf {
+        Leaf::File(mut key) => {
+            key.is_file = Some(true);
+            key
+        }
+        Leaf::Folder(mut folder) => {
+            if bucket.layout.is_tree() {
+                folder.key_name.push('/');
+            }
+            folder
+        }
+        Leaf::Free | Leaf::BelowFile(_) => return Err(super::not_found(&args.key_name)),
+    };
+    if args.latest_version_location.unwrap_or(false) && key.key_location_list.len() > 1 {
+        key.key_location_list.drain(..key.key_location_list.len() - 1);
+    }
+    if let Some(part) = args.multipart_number.filter(|part| *part > 0) {
+        only_part(&mut key, part);
+    }
+    Ok(key)
+}
+
+/// A GET of one part: its blocks, and their length as size.
+fn only_part(key: &mut KeyInfo, part: u32) {
+    for list in &mut key.key_location_list {
+        list.key_locations.retain(|block| block.part_number == Some(part.cast_signed()));
+    }
+    key.data_size = crate::key::blocks(key).map(|block| block.length).sum();
+}

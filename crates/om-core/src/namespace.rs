@@ -1,0 +1,235 @@
+//! The state as one transaction sees it: rows of the cache, and the edits made so far.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use om_proto::{BucketInfo, Status, VolumeInfo};
+use ozone_db::{DbError, Range, prefix_end};
+use prost::Message;
+
+use crate::cache::{Change, TableCache};
+use crate::error::Failure;
+use crate::layout::{Bucket, Layout};
+use crate::rules::Rules;
+use crate::tables::{self, Table};
+
+/// Links may lead to links; longer chains count as loops.
+const LINK_HOPS_MAX: usize = 64;
+
+/// Where in the log a request stands.
+#[derive(Clone, Copy, Debug)]
+pub struct At {
+    /// Term.
+    pub term: u64,
+    /// Index.
+    pub index: u64,
+}
+
+/// Epoch of object ids made under Ratis (`OmUtils.EPOCH_WHEN_RATIS_ENABLED`).
+const EPOCH: u64 = 2;
+
+impl At {
+    /// Id of the `n`th object that this transaction creates.
+    pub fn object_id(self, n: u64) -> u64 {
+        (EPOCH << 62) | (self.index << 8) | n
+    }
+}
+
+/// One transaction's view.
+pub struct Namespace<'a> {
+    cache: &'a TableCache,
+    /// Settings.
+    pub rules: &'a Rules,
+    edits: Vec<Change>,
+}
+
+impl<'a> Namespace<'a> {
+    /// A view without edits.
+    pub fn new(cache: &'a TableCache, rules: &'a Rules) -> Self {
+        Self { cache, rules, edits: Vec::new() }
+    }
+
+    /// The edits, for [`TableCache::apply`].
+    pub fn into_edits(self) -> Vec<Change> {
+        self.edits
+    }
+
+    /// A row.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn get<V: Message + Default>(
+        &self,
+        table: &Table<V>,
+        key: &[u8],
+    ) -> Result<Option<V>, DbError> {
+        match self.get_bytes(table.slot, key)? {
+            Some(value) => table.decode(key, value).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A row's bytes.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn get_bytes(&self, slot: usize, key: &[u8]) -> Result<Option<Bytes>, DbError> {
+        let edited = self.edits.iter().rev().find(|edit| edit.slot == slot && edit.key == key);
+        match edited {
+            Some(edit) => Ok(edit.value.clone()),
+            None => self.cache.get(slot, key),
+        }
+    }
+
+    /// Whether a row is there.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn has<V>(&self, table: &Table<V>, key: &[u8]) -> Result<bool, DbError> {
+        self.get_bytes(table.slot, key).map(|row| row.is_some())
+    }
+
+    /// Inserts or replaces a row.
+    pub fn put<V: Message + Default>(
+        &mut self,
+        table: &Table<V>,
+        key: impl Into<Bytes>,
+        value: &V,
+    ) {
+        let value = Some(Bytes::from(value.encode_to_vec()));
+        self.edits.push(Change { slot: table.slot, key: key.into(), value });
+    }
+
+    /// Removes a row.
+    pub fn remove<V>(&mut self, table: &Table<V>, key: impl Into<Bytes>) {
+        self.edits.push(Change { slot: table.slot, key: key.into(), value: None });
+    }
+
+    /// Shows rows whose keys begin with `prefix`, in order, from `start` on (inclusive; the prefix
+    /// itself when shorter). Edits of this transaction are not seen.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn scan_prefix(
+        &self,
+        slot: usize,
+        prefix: &[u8],
+        start: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), DbError> {
+        let from = start.filter(|start| *start > prefix).unwrap_or(prefix);
+        let end = prefix_end(prefix);
+        let mut range = Range::from(from);
+        if let Some(end) = &end {
+            range.to = std::ops::Bound::Excluded(end);
+        }
+        self.cache.scan(slot, range, visit)
+    }
+
+    /// Whether any row's key begins with `prefix`.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn has_prefix(&self, slot: usize, prefix: &[u8]) -> Result<bool, DbError> {
+        let mut found = false;
+        self.scan_prefix(slot, prefix, None, &mut |_, _| {
+            found = true;
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
+
+    /// About how many rows a table holds.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn estimated_rows<V>(&self, table: &Table<V>) -> Result<u64, DbError> {
+        self.cache.store().estimated_rows(table.def.name)
+    }
+
+    /// A volume.
+    ///
+    /// # Errors
+    /// VOLUME_NOT_FOUND.
+    pub fn volume(&self, volume: &str) -> Result<VolumeInfo, Failure> {
+        self.get(&tables::VOLUME, &tables::volume_key(volume))?.ok_or_else(|| {
+            Failure::new(Status::VolumeNotFound, format!("Volume {volume} is not found"))
+        })
+    }
+
+    /// A bucket's row, whether link or not.
+    ///
+    /// # Errors
+    /// VOLUME_NOT_FOUND or BUCKET_NOT_FOUND, in the words of prepare and of reads.
+    pub fn bucket_row(&self, volume: &str, bucket: &str) -> Result<BucketInfo, Failure> {
+        if let Some(info) = self.get(&tables::BUCKET, &tables::bucket_key(volume, bucket))? {
+            return Ok(info);
+        }
+        if self.has(&tables::VOLUME, &tables::volume_key(volume))? {
+            let message = format!("Bucket not found: {volume}/{bucket}");
+            return Err(Failure::new(Status::BucketNotFound, message));
+        }
+        Err(Failure::new(Status::VolumeNotFound, format!("Volume not found: {volume}")))
+    }
+
+    /// The bucket behind a name, links followed: for prepare and reads.
+    ///
+    /// # Errors
+    /// VOLUME_NOT_FOUND, BUCKET_NOT_FOUND, DETECTED_LOOP_IN_BUCKET_LINKS.
+    pub fn resolve(&self, volume: &str, bucket: &str) -> Result<Bucket, Failure> {
+        let mut info = self.bucket_row(volume, bucket)?;
+        let mut visited = vec![(volume.to_owned(), bucket.to_owned())];
+        while let (Some(volume), Some(bucket)) = (&info.source_volume, &info.source_bucket) {
+            let next = (volume.clone(), bucket.clone());
+            if visited.contains(&next) || visited.len() > LINK_HOPS_MAX {
+                let chain: Vec<String> = visited
+                    .iter()
+                    .chain([&next])
+                    .map(|(volume, bucket)| format!("{volume}/{bucket}"))
+                    .collect();
+                return Err(Failure::new(
+                    Status::DetectedLoopInBucketLinks,
+                    format!("Detected loop in bucket links. {}", chain.join(" -> ")),
+                ));
+            }
+            info = self.bucket_row(&next.0, &next.1)?;
+            visited.push(next);
+        }
+        self.with_ids(info)
+    }
+
+    /// The bucket of a request whose links prepare has followed: for apply.
+    ///
+    /// # Errors
+    /// VOLUME_NOT_FOUND, BUCKET_NOT_FOUND, in the words of apply.
+    pub fn bucket(&self, volume: &str, bucket: &str) -> Result<Bucket, Failure> {
+        match self.get(&tables::BUCKET, &tables::bucket_key(volume, bucket))? {
+            Some(info) => self.with_ids(info),
+            None if self.has(&tables::VOLUME, &tables::volume_key(volume))? => {
+                Err(Failure::new(Status::BucketNotFound, "Bucket not found"))
+            }
+            None => Err(Failure::new(Status::VolumeNotFound, "Volume not found")),
+        }
+    }
+
+    fn with_ids(&self, info: BucketInfo) -> Result<Bucket, Failure> {
+        let layout = Layout::of(&info, self.rules);
+        // Only paths by id need the volume's id: the others spare themselves the row.
+        let volume_id = match layout {
+            Layout::FileSystem => self.volume(&info.volume_name)?.object_id.unwrap_or(0),
+            Layout::ObjectStore | Layout::Legacy { .. } => 0,
+        };
+        Ok(Bucket { layout, volume_id, info })
+    }
+
+    /// Writes a bucket's row back.
+    pub fn put_bucket(&mut self, info: &BucketInfo) {
+        let key = tables::bucket_key(&info.volume_name, &info.bucket_name);
+        self.put(&tables::BUCKET, key, info);
+    }
+
+    /// Writes a volume's row back.
+    pub fn put_volume(&mut self, info: &VolumeInfo) {
+        self.put(&tables::VOLUME, tables::volume_key(&info.volume), info);
+    }
+}
