@@ -19,7 +19,7 @@
 
 pub mod block;
 pub mod container;
-pub mod convert;
+pub use hdds_proto::convert;
 mod core;
 pub mod ledger;
 pub mod log;

@@ -11,14 +11,11 @@ use uuid::Uuid;
 /// Pipelines are keyed by the sixteen bytes of their UUID.
 const PIPELINE_ID: Codec<PipelineId> = Codec {
     encode: |id| Cow::Owned(id.0.as_bytes().to_vec()),
-    decode: |bytes| {
-        Uuid::from_slice(bytes).map(PipelineId).map_err(|e| CodecError(e.to_string()))
-    },
+    decode: |bytes| Uuid::from_slice(bytes).map(PipelineId).map_err(|e| CodecError(e.to_string())),
 };
 
 /// Container id to container.
-pub const CONTAINERS: TableDef<i64, ContainerInfoProto> =
-    TableDef::new("containers", I64, proto());
+pub const CONTAINERS: TableDef<i64, ContainerInfoProto> = TableDef::new("containers", I64, proto());
 /// Pipeline id to pipeline.
 pub const PIPELINES: TableDef<PipelineId, Pipeline> =
     TableDef::new("pipelines", PIPELINE_ID, proto());

@@ -17,7 +17,12 @@ impl Ledger {
     ///
     /// # Errors
     /// The state does not allow it; nothing has changed then.
-    pub fn apply(&mut self, call: &Call, now: Millis, batch: &mut Batch) -> Result<Answer, Refusal> {
+    pub fn apply(
+        &mut self,
+        call: &Call,
+        now: Millis,
+        batch: &mut Batch,
+    ) -> Result<Answer, Refusal> {
         self.version += 1;
         match call {
             Call::AddContainer(info) => self.add_container(info, batch),

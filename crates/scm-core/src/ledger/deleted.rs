@@ -39,37 +39,37 @@ impl DeletedBlocks {
     }
 
     /// Totals once these are added.
-    pub fn summary_with<'a>(
-        &self,
+    pub fn with<'a>(
+        totals: &DeletedBlocksTransactionSummary,
         added: impl IntoIterator<Item = &'a DeletedBlocksTransaction>,
     ) -> DeletedBlocksTransactionSummary {
-        self.changed(added, |total, part| total.saturating_add(part))
+        changed(totals, added, u64::saturating_add)
     }
 
-    /// Totals once these are removed; those that are not there do not count.
-    pub fn summary_without(&self, ids: &[i64]) -> DeletedBlocksTransactionSummary {
-        let removed = ids.iter().filter_map(|id| self.transactions.get(id));
-        self.changed(removed, |total, part| total.saturating_sub(part))
-    }
-
-    /// Totals count only transactions that carry sizes (`ScmBlockDeletingServiceMetrics` rules).
-    fn changed<'a>(
-        &self,
-        transactions: impl IntoIterator<Item = &'a DeletedBlocksTransaction>,
-        step: impl Fn(u64, u64) -> u64,
+    /// Totals once these are removed.
+    pub fn without<'a>(
+        totals: &DeletedBlocksTransactionSummary,
+        removed: impl IntoIterator<Item = &'a DeletedBlocksTransaction>,
     ) -> DeletedBlocksTransactionSummary {
-        let mut summary = self.summary;
-        let change = |total: &mut Option<u64>, part: u64| {
-            *total = Some(step(total.unwrap_or(0), part));
-        };
-        for transaction in transactions {
-            let Some(size) = transaction.total_block_size else { continue };
-            change(&mut summary.total_transaction_count, 1);
-            change(&mut summary.total_block_count, transaction.local_id.len() as u64);
-            change(&mut summary.total_block_size, size);
-            let replicated = transaction.total_block_replicated_size.unwrap_or(0);
-            change(&mut summary.total_block_replicated_size, replicated);
-        }
-        summary
+        changed(totals, removed, u64::saturating_sub)
     }
+}
+
+/// Only transactions that carry sizes count.
+fn changed<'a>(
+    totals: &DeletedBlocksTransactionSummary,
+    transactions: impl IntoIterator<Item = &'a DeletedBlocksTransaction>,
+    step: fn(u64, u64) -> u64,
+) -> DeletedBlocksTransactionSummary {
+    let mut summary = *totals;
+    let change = |total: &mut Option<u64>, part: u64| *total = Some(step(total.unwrap_or(0), part));
+    for transaction in transactions {
+        let Some(size) = transaction.total_block_size else { continue };
+        change(&mut summary.total_transaction_count, 1);
+        change(&mut summary.total_block_count, transaction.local_id.len() as u64);
+        change(&mut summary.total_block_size, size);
+        let replicated = transaction.total_block_replicated_size.unwrap_or(0);
+        change(&mut summary.total_block_replicated_size, replicated);
+    }
+    summary
 }

@@ -92,7 +92,8 @@ pub fn local_id_start(now: Millis) -> i64 {
     let mut year = 1970_u64;
     // At most a few hundred steps; no calendar crate for one number a cluster needs once.
     while day * DAY_MS <= now {
-        let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+        let leap =
+            year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
         day += if leap { 366 } else { 365 };
         year += 1;
     }

@@ -246,8 +246,8 @@ impl Call {
     /// # Errors
     /// [`LogError`]; the entry cannot be applied.
     pub fn decode(bytes: &[u8]) -> Result<Self, LogError> {
-        let request = ScmRatisRequestProto::decode(bytes)
-            .map_err(|e| LogError::Malformed(e.to_string()))?;
+        let request =
+            ScmRatisRequestProto::decode(bytes).map_err(|e| LogError::Malformed(e.to_string()))?;
         let kind = request.r#type.unwrap_or_default();
         let method = request.method.unwrap_or_default();
         let name = method.name.unwrap_or_default();

@@ -99,8 +99,8 @@ impl Core {
             }
         }
         let returning = matches!(node.health, NodeHealth::Stale | NodeHealth::Dead);
-        let ripe = node.health == NodeHealth::HealthyReadonly
-            && node.metadata_layout >= LAYOUT_VERSION;
+        let ripe =
+            node.health == NodeHealth::HealthyReadonly && node.metadata_layout >= LAYOUT_VERSION;
         if let Some(command) = resent {
             self.send(id, command);
         }

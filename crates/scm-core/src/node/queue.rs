@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use hdds_proto::hdds::scm_command_proto::Type;
 use hdds_proto::hdds::{
-    ClosePipelineCommandProto, CloseContainerCommandProto, CommandQueueReportProto,
+    CloseContainerCommandProto, ClosePipelineCommandProto, CommandQueueReportProto,
     CreatePipelineCommandProto, DeleteBlocksCommandProto, DeleteContainerCommandProto,
     ReregisterCommandProto, ScmCommandProto, SetNodeOperationalStateCommandProto,
 };
@@ -78,12 +78,13 @@ impl Command {
                 Type::CloseContainerCommand
             }
             Self::DeleteContainer { container, force, index } => {
-                proto.delete_container_command_proto = Some(Box::new(DeleteContainerCommandProto {
-                    container_id: container.0.cast_signed(),
-                    cmd_id: id,
-                    force,
-                    replica_index: Some(index.into()),
-                }));
+                proto.delete_container_command_proto =
+                    Some(Box::new(DeleteContainerCommandProto {
+                        container_id: container.0.cast_signed(),
+                        cmd_id: id,
+                        force,
+                        replica_index: Some(index.into()),
+                    }));
                 Type::DeleteContainerCommand
             }
             Self::CreatePipeline(mut command) => {

@@ -65,6 +65,7 @@ impl Core {
         self.take_node_report(id, &request.node_report);
         self.take_full_report(id, &request.container_report, now);
         self.take_pipeline_reports(id, &request.pipeline_reports, now);
+        self.announce_pending_pipelines(id);
         self.evaluate_safe_mode(now);
         self.want_pipelines();
         Some(Registration { response, refused: None })
@@ -82,7 +83,7 @@ impl Core {
         } else {
             NodeHealth::Healthy
         };
-        self.close_pipelines_with_old_address(id, &details);
+        self.close_pipelines_with_old_address(id, &details, now);
         let (reported, expiry) = reported_operational_state(&details);
         if let Some(node) = self.nodes.get_mut(id) {
             node.details = details;

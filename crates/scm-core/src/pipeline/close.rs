@@ -57,6 +57,7 @@ impl Core {
         &mut self,
         node: DatanodeId,
         details: &DatanodeDetailsProto,
+        now: Millis,
     ) {
         let moved = |member: &DatanodeDetailsProto| {
             convert::datanode_id(member) == Some(node)
@@ -71,7 +72,7 @@ impl Core {
             .map(|pipeline| pipeline.id)
             .collect();
         for id in stale {
-            self.close_pipeline(id, 0);
+            self.close_pipeline(id, now);
         }
     }
 

@@ -124,21 +124,20 @@ impl Core {
     /// After the pipeline is agreed on: tells its members (`CreatePipelineCommand`).
     pub(crate) fn announce_pipeline(&mut self, id: PipelineId) {
         let Some(pipeline) = self.ledger.pipeline(id) else { return };
-        let ReplicationConfig::Ratis(factor) = pipeline.replication else { return };
-        let suggested = suggested_leader(pipeline);
-        let priority = |member: &DatanodeId| {
-            if Some(*member) == suggested { LEADER_PRIORITY } else { 0 }
-        };
-        let command = CreatePipelineCommandProto {
-            pipeline_id: convert::pipeline_id_proto(id),
-            r#type: hdds::ReplicationType::Ratis.into(),
-            factor: factor.count() as i32,
-            datanode: pipeline.wire.members.clone(),
-            cmd_id: 0,
-            priority: pipeline.members.iter().map(priority).collect(),
-        };
+        let Some(command) = create_command(pipeline) else { return };
         for member in pipeline.members.clone() {
             self.send(member, Command::CreatePipeline(Box::new(command.clone())));
+        }
+    }
+
+    /// A datanode that (re-)registers may have missed the word about pipelines still being made.
+    pub(crate) fn announce_pending_pipelines(&mut self, node: DatanodeId) {
+        let missed =
+            |p: &&Pipeline| p.state == PipelineState::Allocated && !p.reported.contains(&node);
+        let pipelines = self.ledger.pipelines_of(node).filter(missed);
+        let commands: Vec<_> = pipelines.filter_map(create_command).collect();
+        for command in commands {
+            self.send(node, Command::CreatePipeline(Box::new(command)));
         }
     }
 
@@ -180,8 +179,7 @@ impl Core {
         if !several_racks {
             return Ok(candidates.into_iter().take(required).map(|(_, id, _)| id).collect());
         }
-        two_and_one(&candidates)
-            .ok_or(PlacementError::Nodes { required, found: candidates.len() })
+        two_and_one(&candidates).ok_or(PlacementError::Nodes { required, found: candidates.len() })
     }
 
     /// Usable datanodes with room for a container.
@@ -264,9 +262,23 @@ fn two_and_one(candidates: &[(usize, DatanodeId, String)]) -> Option<Vec<Datanod
     let (_, anchor, rack) = candidates.first()?;
     let (_, other, _) = candidates.iter().find(|(.., location)| location != rack)?;
     let rest = || candidates.iter().filter(|(_, id, _)| id != anchor && id != other);
-    let (_, third, _) =
-        rest().find(|(.., location)| location == rack).or_else(|| rest().next())?;
+    let (_, third, _) = rest().find(|(.., location)| location == rack).or_else(|| rest().next())?;
     Some(vec![*anchor, *other, *third])
+}
+
+fn create_command(pipeline: &Pipeline) -> Option<CreatePipelineCommandProto> {
+    let ReplicationConfig::Ratis(factor) = pipeline.replication else { return None };
+    let suggested = suggested_leader(pipeline);
+    let priority =
+        |member: &DatanodeId| if Some(*member) == suggested { LEADER_PRIORITY } else { 0 };
+    Some(CreatePipelineCommandProto {
+        pipeline_id: convert::pipeline_id_proto(pipeline.id),
+        r#type: hdds::ReplicationType::Ratis.into(),
+        factor: factor.count() as i32,
+        datanode: pipeline.wire.members.clone(),
+        cmd_id: 0,
+        priority: pipeline.members.iter().map(priority).collect(),
+    })
 }
 
 fn suggested_leader(pipeline: &Pipeline) -> Option<DatanodeId> {

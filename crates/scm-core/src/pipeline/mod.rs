@@ -8,8 +8,8 @@
 mod close;
 mod create;
 mod report;
-mod view;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use create::PlacementError;

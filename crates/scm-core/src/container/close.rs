@@ -1,0 +1,113 @@
+//! Closing a container (`CloseContainerEventHandler`): first no new blocks, then time for writers to
+//! finish, then the word to its datanodes.
+
+use hdds_types::{ContainerEvent, ContainerId, ContainerState, PipelineId, ReplicationConfig};
+use smallvec::SmallVec;
+
+use crate::ledger::ReplicaState;
+use crate::node::Command;
+use crate::{Call, Core, Millis};
+
+/// Containers told to close in one turn of the service; the rest in the next.
+const CLOSES_PER_TURN_MAX: usize = 10_000;
+
+impl Core {
+    /// Somebody wants this container closed: a full copy, a failing pipeline, an operator.
+    pub fn close_container(&mut self, id: ContainerId, now: Millis) {
+        if self.leader_term.is_none() {
+            return;
+        }
+        let Some(container) = self.ledger.container(id) else { return };
+        match container.state {
+            ContainerState::Open => {
+                let (event, sequence) = (ContainerEvent::Finalize, container.sequence);
+                self.propose(Call::UpdateContainerState { id, event, sequence });
+            }
+            ContainerState::Closing => self.lease(id, now),
+            _ => {}
+        }
+    }
+
+    /// Gives writers of a CLOSING container time to finish. A second wish during that time is nothing
+    /// new.
+    pub(crate) fn lease(&mut self, id: ContainerId, now: Millis) {
+        self.closing.entry(id).or_insert(now + self.rules.close_wait_ms);
+    }
+
+    /// Tells datanodes to close containers whose time is up; again after a while, until they did.
+    pub fn close_expired_containers(&mut self, now: Millis) {
+        if self.leader_term.is_none() || self.safe_mode.is_active() {
+            return;
+        }
+        let due: Vec<ContainerId> = self
+            .closing
+            .iter()
+            .filter(|(_, deadline)| **deadline <= now)
+            .map(|(id, _)| *id)
+            .take(CLOSES_PER_TURN_MAX)
+            .collect();
+        for id in due {
+            let state = self.ledger.container(id).map(|container| container.state);
+            if state != Some(ContainerState::Closing) {
+                self.closing.remove(&id);
+                continue;
+            }
+            self.closing.insert(id, now + self.rules.close_resend_ms);
+            self.send_close(id);
+        }
+    }
+
+    /// To the members of the pipeline, or to whoever holds a copy when it is gone.
+    fn send_close(&mut self, id: ContainerId) {
+        let Some(container) = self.ledger.container(id) else { return };
+        let force = !matches!(container.replication, ReplicationConfig::Ratis(_));
+        let pipeline = container.pipeline.unwrap_or(PipelineId(uuid::Uuid::nil()));
+        let members = match self.ledger.pipeline(pipeline) {
+            Some(pipeline) => pipeline.members.clone(),
+            None => {
+                let holders = container.replicas.iter().filter(|replica| {
+                    matches!(replica.state, ReplicaState::Open | ReplicaState::Closing)
+                });
+                holders.filter_map(|replica| self.nodes.id(replica.node)).collect()
+            }
+        };
+        for member in members {
+            self.send(member, Command::CloseContainer { container: id, pipeline, force });
+        }
+    }
+
+    /// A QUASI_CLOSED container whose copies stem from every datanode that wrote it: the freshest are
+    /// right, and are closed for good (`QuasiClosedContainerHandler`).
+    pub(crate) fn force_close_if_all_origins_are_seen(&mut self, id: ContainerId) {
+        let Some(container) = self.ledger.container(id) else { return };
+        if container.state != ContainerState::QuasiClosed || self.leader_term.is_none() {
+            return;
+        }
+        let mut origins: SmallVec<[_; 4]> = SmallVec::new();
+        let (mut best, mut best_unhealthy) = (i64::MIN, i64::MIN);
+        for replica in &container.replicas {
+            match replica.state {
+                ReplicaState::QuasiClosed => best = best.max(replica.sequence),
+                ReplicaState::Unhealthy => best_unhealthy = best_unhealthy.max(replica.sequence),
+                _ => continue,
+            }
+            if let Some(origin) = replica.origin.filter(|origin| !origins.contains(origin)) {
+                origins.push(origin);
+            }
+        }
+        let required = container.replication.required_nodes();
+        if origins.len() < required || best < best_unhealthy {
+            return;
+        }
+        let pipeline = container.pipeline.unwrap_or(PipelineId(uuid::Uuid::nil()));
+        let freshest: SmallVec<[_; 3]> = container
+            .replicas
+            .iter()
+            .filter(|r| r.state == ReplicaState::QuasiClosed && r.sequence == best)
+            .filter_map(|replica| self.nodes.id(replica.node))
+            .collect();
+        for node in freshest {
+            self.send(node, Command::CloseContainer { container: id, pipeline, force: true });
+        }
+    }
+}
