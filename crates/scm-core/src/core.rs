@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hdds_proto::hdds;
 use hdds_types::{
     ContainerEvent, ContainerId, ContainerState, DatanodeId, PipelineId, PipelineState,
-    ReplicationConfig,
+    ReplicationConfig, ReplicationFactor,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -236,12 +236,42 @@ impl Core {
 
     /// Pipelines that are proposed but not applied.
     pub(crate) fn coming_pipelines(&self) -> impl Iterator<Item = &hdds::Pipeline> {
-        self.coming.values().map(|wire| &**wire)
+        let applied = |id: &PipelineId| self.ledger.pipeline(*id).is_some();
+        self.coming.iter().filter(move |(id, _)| !applied(id)).map(|(_, wire)| &**wire)
     }
 
     /// This pipeline is proposed but not applied.
     pub(crate) fn is_coming(&self, id: PipelineId) -> bool {
         self.coming.contains_key(&id)
+    }
+
+    /// A pipeline with this member is proposed and not yet announced to it.
+    pub(crate) fn is_pipeline_coming_to(&self, node: DatanodeId) -> bool {
+        let member = |member| convert::datanode_id(member) == Some(node);
+        self.coming.values().any(|wire| wire.members.iter().any(member))
+    }
+
+    /// What is still missing before keys can be written, in words; `None` when they can: a leader, the
+    /// end of safe mode, and an open pipeline of every replication that the cluster can hold.
+    pub fn missing_for_writes(&self) -> Option<String> {
+        if self.leader_term.is_none() {
+            return Some("SCM does not lead its ring yet".to_owned());
+        }
+        if self.safe_mode.is_active() {
+            let unmet = self.safe_mode_rules().into_iter().find(|rule| !rule.holds);
+            let text = unmet.map_or_else(String::new, |rule| format!(": {}", rule.text));
+            return Some(format!("SCM is in safe mode{text}"));
+        }
+        let factor = if self.nodes.usable() >= ReplicationFactor::Three.count() {
+            ReplicationFactor::Three
+        } else {
+            ReplicationFactor::One
+        };
+        let wanted = ReplicationConfig::Ratis(factor);
+        let open = self.ledger.pipelines().any(|pipeline| {
+            pipeline.replication == wanted && pipeline.state == PipelineState::Open
+        });
+        (!open).then(|| format!("no {wanted} pipeline is open yet"))
     }
 
     /// Some pipeline of this replication is proposed but not applied.

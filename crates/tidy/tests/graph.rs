@@ -34,6 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "scm-core",
             "hdds-proto",
             "hdds-types",
+            "hdds-client",
             "hadoop-rpc",
             "multiraft",
             "ratis-proto",

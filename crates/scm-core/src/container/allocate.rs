@@ -1,10 +1,11 @@
 //! Which container takes the next block (`ContainerManagerImpl.getMatchingContainer`).
 
+use hdds_proto::block::Status;
 use hdds_proto::hdds::ContainerInfoProto;
-use hdds_types::{ContainerId, PipelineId, PipelineState};
+use hdds_types::{ContainerId, PipelineId, PipelineState, ReplicationConfig};
 
 use crate::ledger::{Container, sequence};
-use crate::{Call, Core, Millis, convert};
+use crate::{Call, Core, Millis, ScmError, convert};
 
 /// The outcome of looking for a container.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,15 +75,59 @@ impl Core {
         }
         // Without an id in stock the batch that was just ordered brings the caller back.
         if let Some(id) = self.next_id(sequence::CONTAINER_ID) {
-            self.propose_container(id, pipeline, owner, now);
+            if let Some(call) = self.container_call(id, pipeline, owner, now) {
+                self.propose(call);
+            }
         }
         true
     }
 
-    fn propose_container(&mut self, id: i64, pipeline: PipelineId, owner: &str, now: Millis) {
-        let Some(record) = self.ledger.pipeline(pipeline) else { return };
+    /// A container on any open pipeline of a replication, for a caller who replicates the call itself.
+    /// `None`: an id or a pipeline was ordered, try again when the state has changed.
+    ///
+    /// # Errors
+    /// There is no pipeline and none can be made.
+    pub fn plan_container(
+        &mut self,
+        replication: ReplicationConfig,
+        owner: &str,
+        now: Millis,
+    ) -> Result<Option<(ContainerId, Call)>, ScmError> {
+        if let Some(text) = self.safe_mode.refuses("allocateContainer") {
+            return Err(ScmError::new(Status::SafeModeException, text));
+        }
+        let open: Vec<PipelineId> = self
+            .ledger
+            .pipelines()
+            .filter(|p| p.state == PipelineState::Open && p.replication == replication)
+            .map(|pipeline| pipeline.id)
+            .collect();
+        let Some(pipeline) = self.rng.pick(&open).copied() else {
+            let coming = self.is_pipeline_coming(replication)
+                || self
+                    .ledger
+                    .pipelines()
+                    .any(|p| p.state == PipelineState::Allocated && p.replication == replication);
+            if !coming {
+                self.create_pipeline(replication, now).map_err(|error| ScmError::from(&error))?;
+            }
+            return Ok(None);
+        };
+        let Some(id) = self.next_id(sequence::CONTAINER_ID) else { return Ok(None) };
+        let call = self.container_call(id, pipeline, owner, now);
+        Ok(call.map(|call| (ContainerId(id.cast_unsigned()), call)))
+    }
+
+    fn container_call(
+        &self,
+        id: i64,
+        pipeline: PipelineId,
+        owner: &str,
+        now: Millis,
+    ) -> Option<Call> {
+        let record = self.ledger.pipeline(pipeline)?;
         let (kind, factor, ec) = convert::replication_proto(record.replication);
-        let info = ContainerInfoProto {
+        Some(Call::AddContainer(Box::new(ContainerInfoProto {
             container_id: id,
             state: hdds_proto::hdds::LifeCycleState::Open.into(),
             pipeline_id: Some(convert::pipeline_id_proto(pipeline)),
@@ -96,8 +141,7 @@ impl Core {
             replication_type: kind.into(),
             ec_replication_config: ec,
             suppressed: None,
-        };
-        self.propose(Call::AddContainer(Box::new(info)));
+        })))
     }
 
     /// Open containers per owner: by the member with the fewest volumes

@@ -71,10 +71,9 @@ impl Core {
     /// answered a little later, so that the first command need not wait for the next one.
     pub fn awaits_first_pipeline(&self, id: DatanodeId) -> bool {
         let Some(node) = self.nodes.get(id) else { return false };
-        node.is_usable()
-            && node.queue.is_empty()
-            && self.safe_mode.is_active()
-            && self.ledger.pipelines_of(id).next().is_none()
+        let idle = node.queue.is_empty() && self.ledger.pipelines_of(id).next().is_none();
+        let pending = idle || self.is_pipeline_coming_to(id);
+        self.safe_mode.is_active() && self.leader_term.is_some() && node.is_usable() && pending
     }
 
     /// Life sign, layout and operational state.

@@ -1,0 +1,99 @@
+//! The three protocols of SCM, each one method over one envelope.
+
+mod admin;
+mod block;
+mod datanode;
+mod location;
+mod view;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hadoop_rpc::server::RpcError;
+use prost::Message;
+use scm_core::log::Answer;
+use scm_core::{Call, ScmError};
+
+use crate::replicate::{Replicator, SubmitError};
+use crate::shared::Shared;
+
+pub use block::BlockProtocol;
+pub use datanode::DatanodeProtocol;
+pub use location::LocationProtocol;
+
+/// What every protocol needs.
+#[derive(Clone)]
+pub struct Service {
+    /// The core.
+    pub shared: Arc<Shared>,
+    /// The way into the log.
+    pub replicator: Arc<dyn Replicator>,
+    /// How others reach this SCM.
+    pub host: String,
+    /// Port of the Raft ring.
+    pub ratis_port: u16,
+    /// Longest wait of an allocation for a pipeline.
+    pub pipeline_wait: std::time::Duration,
+}
+
+impl Service {
+    /// Refuses with the genuine words when this SCM does not lead; `port` is that of the protocol.
+    fn require_leader(&self) -> Result<(), RpcError> {
+        if self.shared.read(|core| core.leader_term.is_some()) {
+            return Ok(());
+        }
+        Err(self.not_leader())
+    }
+
+    fn not_leader(&self) -> RpcError {
+        let id = self.shared.read(|core| core.identity.scm_id.clone());
+        RpcError::new(
+            class::NOT_LEADER,
+            format!(
+                "FOLLOWER Server:{id}({}) is not the leader. Could not determine the leader node.",
+                self.host
+            ),
+        )
+    }
+
+    /// Replicates a call for a caller.
+    async fn submit(&self, call: Call) -> Result<Answer, RpcError> {
+        self.shared.submit(&*self.replicator, call).await.map_err(|error| match error {
+            SubmitError::Refused { class, message } => RpcError::new(class, message),
+            SubmitError::NotLeader(_) => self.not_leader(),
+            SubmitError::Unavailable(message) => RpcError::new(class::RETRY_HERE, message),
+        })
+    }
+}
+
+/// Java classes of failures.
+pub mod class {
+    pub const NOT_LEADER: &str = "org.apache.hadoop.hdds.ratis.ServerNotLeaderException";
+    pub const RETRY_HERE: &str = "org.apache.hadoop.hdds.scm.ha.RetriableWithNoFailoverException";
+    pub const SCM: &str = "org.apache.hadoop.hdds.scm.exceptions.SCMException";
+    pub const IO: &str = "java.io.IOException";
+    pub const UNSUPPORTED: &str = "java.lang.UnsupportedOperationException";
+    pub const ILLEGAL_ARGUMENT: &str = "java.lang.IllegalArgumentException";
+    pub const CONTAINER_NOT_FOUND: &str =
+        "org.apache.hadoop.hdds.scm.container.ContainerNotFoundException";
+    pub const PIPELINE_NOT_FOUND: &str =
+        "org.apache.hadoop.hdds.scm.pipeline.PipelineNotFoundException";
+    pub const NODE_NOT_FOUND: &str = "org.apache.hadoop.hdds.scm.node.states.NodeNotFoundException";
+}
+
+fn decode<M: Message + Default>(request: Bytes) -> Result<M, RpcError> {
+    M::decode(request).map_err(|error| {
+        RpcError::new(class::ILLEGAL_ARGUMENT, format!("the request does not decode: {error}"))
+    })
+}
+
+/// A sub-request that the command type promises.
+fn need<T>(part: Option<Box<T>>) -> Result<T, RpcError> {
+    part.map(|part| *part).ok_or_else(|| {
+        RpcError::new(class::ILLEGAL_ARGUMENT, "the request lacks the part for its command type")
+    })
+}
+
+fn scm_error(error: ScmError) -> RpcError {
+    RpcError::new(class::SCM, error.message)
+}
