@@ -47,6 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
     fn a_scan_sees_what_a_plain_map_would_hold_at_every_point_of_a_flush(
         steps in prop::collection::vec(step(), 1..1500),
@@ -94,7 +95,8 @@ proptest! {
             .collect();
         prop_assert_eq!(rows(&cache, Bound::Excluded(low), Bound::Excluded(high)), part);
         for (key, value) in &model {
-            prop_assert_eq!(cache.get(3, key).unwrap().as_deref(), Some(value.as_slice()));
+            let found = cache.get(3, key).unwrap();
+            prop_assert_eq!(found.as_deref(), Some(value.as_slice()));
         }
     }
 }

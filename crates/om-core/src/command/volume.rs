@@ -8,11 +8,18 @@ pub mod list;
 pub mod set_property;
 
 use om_proto::storage::PersistedUserVolumeInfo;
-use om_proto::{OmRequest, Status};
+use om_proto::{OmRequest, OzoneAclInfo, Status, VolumeInfo};
+use ozone_db::DbError;
 
+use crate::acl;
+use crate::cache::{Change, TableCache};
 use crate::error::{Failure, OmError};
 use crate::namespace::{At, Namespace};
+use crate::rules::Rules;
 use crate::tables;
+
+/// The index that the S3 volume's object id is made of (`OmUtils.getObjectIdFromTxId`, 2^54 - 1).
+const S3_VOLUME_INDEX: u64 = (1 << 54) - 1;
 
 /// A request that the genuine server refuses by an `IllegalStateException` of its RPC layer rather
 /// than by a status: the message of that exception.
@@ -28,6 +35,60 @@ pub fn malformed(request: &OmRequest) -> Option<&'static str> {
         ),
         _ => None,
     }
+}
+
+/// The volume of S3 buckets, made in the database itself at the first start: a transaction index of
+/// its own, beyond every real one, makes its object id.
+pub fn s3_volume(name: &str, owner: &str, group: Option<&str>, now: u64) -> VolumeInfo {
+    let mut volume_acls = vec![acl::of_user(owner)];
+    volume_acls.extend(group.map(|group| OzoneAclInfo {
+        rights: bytes::Bytes::from_static(acl::ALL),
+        ..acl::of_group(group)
+    }));
+    VolumeInfo {
+        admin_name: owner.to_owned(),
+        owner_name: owner.to_owned(),
+        volume: name.to_owned(),
+        quota_in_bytes: Some(u64::MAX),
+        volume_acls,
+        creation_time: Some(now),
+        object_id: Some(At { term: 0, index: S3_VOLUME_INDEX }.object_id(0)),
+        update_id: Some(u64::MAX),
+        modification_time: Some(now),
+        quota_in_namespace: Some(-1),
+        used_namespace: Some(0),
+        ref_count: Some(0),
+        ..VolumeInfo::default()
+    }
+}
+
+/// The rows that bring the volume of S3 buckets into a database without it; none where it is.
+///
+/// # Errors
+/// The store failed.
+pub fn s3_volume_rows(
+    cache: &TableCache,
+    rules: &Rules,
+    owner: &str,
+    group: Option<&str>,
+    now: u64,
+) -> Result<Vec<Change>, DbError> {
+    let mut ns = Namespace::new(cache, rules);
+    if ns.has(&tables::VOLUME, &tables::volume_key(&rules.s3_volume))? {
+        return Ok(Vec::new());
+    }
+    let volume = s3_volume(&rules.s3_volume, owner, group, now);
+    let list = ns.get(&tables::USER, owner.as_bytes())?.unwrap_or_default();
+    let mut names = list.volume_names;
+    names.push(volume.volume.clone());
+    let list = PersistedUserVolumeInfo {
+        volume_names: in_java_set_order(names),
+        object_id: list.object_id.or(volume.object_id),
+        update_id: volume.update_id,
+    };
+    put_user(&mut ns, owner, &list);
+    ns.put_volume(&volume);
+    Ok(ns.into_edits())
 }
 
 /// The owner's list with one volume more.

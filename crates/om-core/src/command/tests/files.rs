@@ -1,0 +1,256 @@
+use super::*;
+
+fn fso() -> Om {
+    Om::with_bucket(BucketLayoutProto::FileSystemOptimized)
+}
+
+fn create_directory(name: &str) -> OmRequest {
+    OmRequest {
+        create_directory_request: Some(Box::new(CreateDirectoryRequest { key_args: args(name) })),
+        ..kind(Type::CreateDirectory)
+    }
+}
+
+fn create_file(name: &str, recursive: bool, overwrite: bool) -> OmRequest {
+    OmRequest {
+        create_file_request: Some(Box::new(CreateFileRequest {
+            key_args: args(name),
+            is_recursive: recursive,
+            is_overwrite: overwrite,
+            client_id: None,
+        })),
+        ..kind(Type::CreateFile)
+    }
+}
+
+fn status(om: &Om, name: &str) -> Result<(String, bool), (Status, String)> {
+    let reply = om.read(OmRequest {
+        get_file_status_request: Some(Box::new(GetFileStatusRequest { key_args: args(name) })),
+        ..kind(Type::GetFileStatus)
+    });
+    if reply.status() != Status::Ok {
+        return Err((reply.status(), reply.message.unwrap()));
+    }
+    let status = reply.get_file_status_response.unwrap().status;
+    let name = status.key_info.as_ref().map_or(String::new(), |key| key.key_name.clone());
+    Ok((name, status.is_directory()))
+}
+
+fn list(om: &Om, name: &str, start: &str, count: u64) -> Vec<String> {
+    let reply = om.read(OmRequest {
+        list_status_request: Some(Box::new(ListStatusRequest {
+            key_args: args(name),
+            recursive: false,
+            start_key: start.into(),
+            num_entries: count,
+            allow_partial_prefix: Some(true),
+        })),
+        ..kind(Type::ListStatusLight)
+    });
+    assert_eq!(reply.status(), Status::Ok, "{:?}", reply.message);
+    let statuses = reply.list_status_light_response.unwrap().statuses;
+    statuses.into_iter().filter_map(|status| status.basic_key_info?.key_name).collect()
+}
+
+#[test]
+fn a_file_makes_the_folders_above_it_with_ids_from_the_top() {
+    let mut om = fso();
+    let open = om.ok(create_key("a/b/file", 5)).create_key_response.unwrap();
+    let at = At { term: 1, index: om.index };
+    let folders = om.rows(&tables::DIRECTORY);
+    assert_eq!(folders.len(), 2);
+    let volume = om.row(&tables::VOLUME, "/vol").unwrap().object_id.unwrap().cast_signed();
+    let bucket = om.bucket().object_id.unwrap().cast_signed();
+    let (a, b) = (at.object_id(1).cast_signed(), at.object_id(2).cast_signed());
+    assert!(folders.contains(&format!("/{volume}/{bucket}/{bucket}/a")));
+    assert!(folders.contains(&format!("/{volume}/{bucket}/{a}/b")));
+    assert_eq!(om.rows(&tables::OPEN_FILE), [format!("/{volume}/{bucket}/{b}/file/{}", open.id())]);
+    assert_eq!(om.bucket().used_namespace, Some(2));
+
+    om.ok(commit_key("a/b/file", &open, 5));
+    let stored = om.row(&tables::FILE, &format!("/{volume}/{bucket}/{b}/file")).unwrap();
+    assert_eq!((stored.key_name.as_str(), stored.object_id), ("file", Some(at.object_id(3))));
+    assert_eq!(stored.parent_id, Some(at.object_id(2)));
+    let shown = om.info("/a//b/file/").get_key_info_response.unwrap().key_info.unwrap();
+    assert_eq!(shown.key_name, "a/b/file");
+    assert_eq!(om.bucket().used_namespace, Some(3));
+}
+
+#[test]
+fn folders_and_files_do_not_share_a_name() {
+    let mut om = fso();
+    om.ok(create_directory("dir/sub"));
+    let again = om.write(create_directory("dir"));
+    assert_eq!((again.status(), again.success), (Status::DirectoryAlreadyExists, Some(true)));
+    assert_eq!(om.refused(create_key("dir", 0)).0, Status::NotAFile);
+    om.put("file", 0);
+    assert_eq!(om.refused(create_key("file/x", 0)).0, Status::NotAFile);
+    let (status, message) = om.refused(create_directory("file/x"));
+    assert_eq!(status, Status::FileAlreadyExists);
+    assert_eq!(
+        message,
+        "Unable to create directory: file/x in volume/bucket: vol/buck as file:/vol/buck/file \
+         already exists"
+    );
+    let root = om.write(create_directory(""));
+    assert_eq!(root.status(), Status::CannotCreateDirectoryAtRoot);
+    assert!(root.create_directory_response.is_some());
+}
+
+#[test]
+fn create_file_minds_overwrite_and_missing_parents() {
+    for layout in [
+        BucketLayoutProto::FileSystemOptimized,
+        BucketLayoutProto::Legacy,
+        BucketLayoutProto::ObjectStore,
+    ] {
+        let mut om = Om::with_bucket(layout);
+        let refused = om.refused(create_file("a/file", false, false));
+        assert_eq!(refused.0, Status::DirectoryNotFound);
+        let open = om.ok(create_file("a/file", true, false)).create_file_response.unwrap();
+        let blocks = &open.key_info.as_ref().unwrap().key_location_list[0].key_locations;
+        assert_eq!(blocks.len(), 1);
+        om.ok(commit("a/file", open.id(), 3, vec![KeyLocation { length: 3, ..blocks[0].clone() }]));
+        let refused = om.refused(create_file("a/file", true, false));
+        assert_eq!(refused, (Status::FileAlreadyExists, "File a/file already exists".into()));
+        om.ok(create_file("a/file", true, true));
+        assert_eq!(om.refused(create_file("a", true, true)).0, Status::NotAFile, "{layout:?}");
+        assert_eq!(status(&om, "a").unwrap().1, true);
+        assert_eq!(status(&om, "a/file").unwrap(), ("a/file".into(), false));
+    }
+}
+
+#[test]
+fn a_status_tells_files_folders_and_the_root_apart() {
+    let mut om = fso();
+    om.ok(create_directory("dir"));
+    assert_eq!(status(&om, "").unwrap(), (String::new(), true));
+    assert_eq!(status(&om, "dir").unwrap(), ("dir".into(), true));
+    let missing = status(&om, "nope").unwrap_err();
+    let message = "Unable to get file status: volume: vol bucket: buck key: nope";
+    assert_eq!(missing, (Status::FileNotFound, message.into()));
+    let mut flat = Om::with_bucket(BucketLayoutProto::ObjectStore);
+    flat.put("x/y", 0);
+    assert_eq!(status(&flat, "x").unwrap(), ("x/".into(), true));
+}
+
+#[test]
+fn a_folder_lists_its_children_only_in_the_order_of_their_names() {
+    for layout in [BucketLayoutProto::FileSystemOptimized, BucketLayoutProto::ObjectStore] {
+        let mut om = Om::with_bucket(layout);
+        for name in ["dir/c", "dir/a/x", "dir/a/y", "dir/b", "other"] {
+            om.put(name, 0);
+        }
+        let slash = if layout == BucketLayoutProto::ObjectStore { "/" } else { "" };
+        let a = format!("dir/a{slash}");
+        assert_eq!(list(&om, "dir", "", 10), [a.as_str(), "dir/b", "dir/c"]);
+        assert_eq!(list(&om, "dir", "", 2), [a.as_str(), "dir/b"]);
+        assert_eq!(list(&om, "dir", "dir/b", 10), ["dir/b", "dir/c"]);
+        assert_eq!(list(&om, "", "", 10), [format!("dir{slash}"), "other".into()]);
+        assert_eq!(list(&om, "dir/b", "", 10), ["dir/b"]);
+    }
+    let mut om = fso();
+    om.put("dir/abc", 0);
+    om.put("dir/b", 0);
+    assert_eq!(list(&om, "dir/a", "", 10), ["dir/abc"]);
+    assert!(list(&om, "nope/a", "", 10).is_empty());
+}
+
+#[test]
+fn a_folder_is_renamed_in_one_step_with_all_in_it() {
+    let mut om = fso();
+    om.put("dir/sub/file", 5);
+    om.ok(create_directory("target"));
+    om.ok(rename_key("dir/sub", "moved"));
+    assert_eq!(om.info("moved/file").status(), Status::Ok);
+    assert_eq!(om.info("dir/sub/file").status(), Status::KeyNotFound);
+    om.ok(rename_key("moved", "target"));
+    assert_eq!(om.info("target/moved/file").status(), Status::Ok);
+    let refused = om.refused(rename_key("target", "target/moved/x"));
+    let message = "Cannot rename a directory to its own subdirectory";
+    assert_eq!(refused, (Status::KeyRenameError, message.into()));
+    let refused = om.refused(rename_key("target/moved/file", "nodir/f1"));
+    let message = "Failed to get parent dir nodir/f1, nodir doesn't exist";
+    assert_eq!(refused, (Status::KeyRenameError, message.into()));
+    let refused = om.refused(rename_key("nope", "x"));
+    assert_eq!(refused, (Status::KeyNotFound, "Key not found nope".into()));
+    om.ok(rename_key("target/moved/file", ""));
+    assert_eq!(om.info("file").status(), Status::Ok);
+}
+
+#[test]
+fn a_full_folder_goes_only_when_asked_to_with_all_in_it() {
+    let mut om = fso();
+    om.put("dir/file", 5);
+    let refused = om.refused(delete_key("dir", false));
+    assert_eq!(refused, (Status::DirectoryNotEmpty, "Directory is not empty. Key:dir".into()));
+    om.ok(delete_key("dir", true));
+    assert_eq!(om.info("dir/file").status(), Status::KeyNotFound);
+    let trees = om.rows(&tables::DELETED_DIRECTORY);
+    assert_eq!(trees.len(), 1);
+    let refused = om.refused(delete_key("dir", true));
+    let message = "Unable to get file status: volume: vol bucket: buck key: dir";
+    assert_eq!(refused, (Status::KeyNotFound, message.into()));
+
+    // What the directory deleting service then asks for.
+    let tree = om.row(&tables::DELETED_DIRECTORY, &trees[0]).unwrap();
+    let (volume, bucket) = (om.row(&tables::VOLUME, "/vol").unwrap(), om.bucket());
+    let (volume_id, bucket_id) = (volume.object_id.unwrap(), bucket.object_id.unwrap());
+    let below = tables::path_key(volume_id, bucket_id, tree.object_id.unwrap(), "file");
+    let mut file = om.ns().get(&tables::FILE, &below).unwrap().unwrap();
+    file.key_name = "dir/file".into();
+    om.ok(OmRequest {
+        purge_directories_request: Some(Box::new(PurgeDirectoriesRequest {
+            deleted_path: vec![PurgePathRequest {
+                volume_id,
+                bucket_id,
+                deleted_dir: Some(trees[0].clone()),
+                deleted_sub_files: vec![file],
+                mark_deleted_sub_dirs: Vec::new(),
+            }],
+            bucket_name_infos: vec![BucketNameInfo {
+                volume_id: Some(volume_id),
+                bucket_id: Some(bucket_id),
+                volume_name: Some("vol".into()),
+                bucket_name: Some("buck".into()),
+            }],
+            ..Default::default()
+        })),
+        ..kind(Type::PurgeDirectories)
+    });
+    assert!(om.rows(&tables::DELETED_DIRECTORY).is_empty());
+    assert!(om.rows(&tables::FILE).is_empty());
+    assert_eq!(om.rows(&tables::DELETED).len(), 1);
+    let bucket = om.bucket();
+    assert_eq!((bucket.used_bytes, bucket.used_namespace), (Some(0), Some(0)));
+    assert_eq!((bucket.snapshot_used_bytes, bucket.snapshot_used_namespace), (Some(15), Some(1)));
+}
+
+#[test]
+fn a_file_whose_folder_went_away_cannot_be_committed() {
+    let mut om = fso();
+    let open = om.ok(create_key("dir/file", 0)).create_key_response.unwrap();
+    om.ok(delete_key("dir", true));
+    assert_eq!(om.refused(commit_key("dir/file", &open, 0)).0, Status::DirectoryNotFound);
+}
+
+#[test]
+fn times_are_set_and_minus_one_keeps_them() {
+    for layout in [BucketLayoutProto::FileSystemOptimized, BucketLayoutProto::ObjectStore] {
+        let mut om = Om::with_bucket(layout);
+        om.put("dir/file", 0);
+        let set = |mtime: i64| OmRequest {
+            set_times_request: Some(Box::new(SetTimesRequest {
+                key_args: args("dir/file"),
+                mtime: mtime.cast_unsigned(),
+                atime: (-1_i64).cast_unsigned(),
+            })),
+            ..kind(Type::SetTimes)
+        };
+        om.ok(set(5));
+        om.ok(set(-1));
+        let key = om.info("dir/file").get_key_info_response.unwrap().key_info.unwrap();
+        assert_eq!(key.modification_time, 5);
+        assert_eq!(om.refused(set(-2)).0, Status::InvalidRequest);
+    }
+}
