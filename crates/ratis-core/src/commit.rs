@@ -58,8 +58,7 @@ impl Core {
     /// The leader's next step in a change of configuration, once an entry of it is committed.
     fn configuration_committed(&mut self) {
         let conf = self.conf();
-        let settled = conf.at.is_none_or(|at| Some(at.index) <= self.commit);
-        if !settled {
+        if !self.is_settled(conf) {
             return;
         }
         if conf.is_joint() {

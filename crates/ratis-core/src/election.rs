@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use ratis_proto::common::{RequestVoteReplyProto, RequestVoteRequestProto, TermIndexProto};
 
+use crate::conf::Conf;
 use crate::core::{Core, RoleState};
 use crate::effect::{Effect, Message, Reply, ReplyTo};
 use crate::follower::Following;
@@ -203,18 +204,26 @@ impl Core {
         }
     }
 
-    /// Whether this node may ask for votes at all. Voters of only the old configuration do not: the
-    /// others would refuse them.
+    /// Whether this node may ask for votes at all: as a voter, old or new; and as long as the
+    /// configuration without it is not committed, for it may be the only one to have that entry.
     pub(crate) fn may_campaign(&self) -> bool {
-        self.initialized && !self.elections_paused && self.conf().is_voter(&self.settings.id)
+        let conf = self.conf();
+        let me = &self.settings.id;
+        let votes = conf.is_voter(me) || conf.old_voters.contains(me) || !self.is_settled(conf);
+        self.initialized && !self.elections_paused && votes
     }
 
-    /// Whether this node is the one meant to lead: alone, or of strictly highest priority.
+    /// Whether the configuration is committed.
+    pub(crate) fn is_settled(&self, conf: &Conf) -> bool {
+        conf.at.is_none_or(|at| Some(at.index) <= self.commit)
+    }
+
+    /// Whether this node is the one meant to lead: of highest priority, among equals the first by id.
     fn is_preferred(&self) -> bool {
         let conf = self.conf();
         let me = &self.settings.id;
-        let mine = conf.priority(me);
-        mine.is_some() && conf.other_voters(me).iter().all(|other| conf.priority(other) < mine)
+        let rank = |id| (conf.priority(id), std::cmp::Reverse(id));
+        conf.is_voter(me) && conf.other_voters(me).iter().all(|other| rank(other) < rank(me))
     }
 
     pub(crate) fn next_election_timeout(&mut self) -> Millis {
@@ -248,8 +257,9 @@ impl Core {
         let Some(header) = request.server_request.clone() else { return };
         let candidate = PeerId::from_wire(&header.requestor_id);
         let phase = if request.pre_vote { Phase::PreVote } else { Phase::Election };
-        let recognized = self.recognizes(&candidate, request.candidate_term, phase);
-        let granted = recognized && self.grants(&candidate, request.candidate_last_entry.as_ref());
+        let last = request.candidate_last_entry.as_ref();
+        let recognized = self.recognizes(&candidate, last, request.candidate_term, phase);
+        let granted = recognized && self.grants(&candidate, last);
         if recognized && phase == Phase::Election {
             // Also for a candidate whose log is too old: its term counts.
             let raised = request.candidate_term > self.hard.term;
@@ -264,8 +274,9 @@ impl Core {
         if granted {
             self.heard_from_leader();
         }
-        let should_shutdown =
-            !granted && self.is_expelled(&candidate, request.candidate_last_entry.as_ref());
+        let should_shutdown = !granted
+            && self.leading().is_some_and(|leading| !leading.progress.contains_key(&candidate))
+            && self.has_expelled(&candidate, last);
         let reply = RequestVoteReplyProto {
             server_reply: self.reply_header(&header, granted),
             term: self.hard.term,
@@ -276,11 +287,22 @@ impl Core {
     }
 
     /// Whether the candidate's question is worth an answer on the merits of its log.
-    fn recognizes(&mut self, candidate: &PeerId, term: u64, phase: Phase) -> bool {
-        if !self.initialized || !self.conf().is_voter(candidate) || candidate == &self.settings.id {
+    ///
+    /// Ratis asks that the candidate is in the voter's configuration. That can stop a group for good
+    /// when the voter lags behind a change of members and its vote is needed to elect a new one. Here
+    /// only a candidate that certainly lags behind its own removal is turned away.
+    fn recognizes(
+        &mut self,
+        candidate: &PeerId,
+        last: Option<&TermIndexProto>,
+        term: u64,
+        phase: Phase,
+    ) -> bool {
+        let listens = self.conf().is_listener(&self.settings.id);
+        if listens || candidate == &self.settings.id || self.has_expelled(candidate, last) {
             return false;
         }
-        if self.conf().is_listener(&self.settings.id) {
+        if !self.initialized && !self.may_vote_uninitialized(candidate, term, phase) {
             return false;
         }
         if phase == Phase::Election {
@@ -296,6 +318,15 @@ impl Core {
             }
         }
         !self.has_other_leader(candidate)
+    }
+
+    /// A node that is being taken in votes only after it has met a leader, and only in later terms: its
+    /// directory may have been wiped after an earlier vote.
+    fn may_vote_uninitialized(&self, candidate: &PeerId, term: u64, phase: Phase) -> bool {
+        let later = phase == Phase::PreVote
+            || term > self.hard.term
+            || self.hard.voted_for.as_ref() == Some(candidate);
+        self.hard.term > 0 && later
     }
 
     /// Leader stickiness: whoever is led does not help to overthrow.
@@ -321,25 +352,21 @@ impl Core {
         match mine.cmp(&theirs) {
             std::cmp::Ordering::Less => true,
             std::cmp::Ordering::Greater => false,
+            // A voter that is about to leave the group has no priority to defend.
             std::cmp::Ordering::Equal => {
-                let conf = self.conf();
-                let mine = conf.priority(&self.settings.id);
-                mine.is_some() && mine <= conf.priority(candidate)
+                self.conf().priority(&self.settings.id) <= self.conf().priority(candidate)
             }
         }
     }
 
     /// Whether the candidate was removed from the group without noticing.
-    fn is_expelled(&self, candidate: &PeerId, last: Option<&TermIndexProto>) -> bool {
-        let RoleState::Leader(leading) = &self.role else { return false };
+    fn has_expelled(&self, candidate: &PeerId, last: Option<&TermIndexProto>) -> bool {
         let conf = self.conf();
-        let conf_index = conf.at.map(|at| at.index);
-        !conf.is_joint()
-            && conf_index.is_some()
-            && conf_index <= self.commit
-            && !conf.is_member(candidate)
-            && last_from_wire(last).map(|last| last.index) < conf_index
-            && !leading.progress.contains_key(candidate)
+        let Some(at) = conf.at else {
+            return !conf.voters.is_empty() && !conf.is_member(candidate);
+        };
+        let behind = last_from_wire(last).is_none_or(|last| last.index < at.index);
+        !conf.is_joint() && self.is_settled(conf) && !conf.is_member(candidate) && behind
     }
 
     // ---- stepping down ------------------------------------------------------------------------

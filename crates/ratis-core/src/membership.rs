@@ -76,9 +76,8 @@ impl Core {
     /// Whether a change of configuration is under way.
     pub(crate) fn is_changing(&self) -> bool {
         let conf = self.conf();
-        let committed = conf.at.is_none_or(|at| Some(at.index) <= self.commit);
         let staging = self.leading().is_some_and(|leading| leading.staging.is_some());
-        conf.is_joint() || !committed || staging
+        conf.is_joint() || !self.is_settled(conf) || staging
     }
 
     /// Looks how far the new peers are: all close enough, or one silent for too long.

@@ -17,8 +17,8 @@ pub struct Settings {
     pub election_timeout_min: Millis,
     /// Longest election timeout.
     pub election_timeout_max: Millis,
-    /// Before it ever heard of a leader, the peer that is meant to lead (strictly highest priority)
-    /// campaigns after this long instead, again and again, so that a new or restarted group is ready
+    /// Before it ever heard of a leader, the peer that is meant to lead (highest priority, among
+    /// equals the first by id) campaigns after this long instead, again and again, so that a new or restarted group is ready
     /// soon. Safe because it asks around first (pre-vote); `None` waits like everybody.
     pub first_election_delay: Option<Millis>,
     /// An append request without a reply for this long has failed: its streams are reset.

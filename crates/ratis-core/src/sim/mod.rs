@@ -1,1 +1,150 @@
-//! later
+//! Whole groups in virtual time, under faults, from one seed.
+//!
+//! ```text
+//!   seed ─► plan (size, loss, delays, crash rate …) ─► World: a heap of events in virtual milliseconds
+//!              deliver · tick · synced · vote saved · apply · loaded · installed · client · chaos · heal
+//!           after every event the checks of `checks.rs` look at what happened
+//! ```
+//! A failing run names its seed and the last things that happened.
+//!
+//! * `RAFT_SIM_SEED=n` replays one run with its trace.
+//! * `RAFT_SIM_RUNS=n` sets the number of runs (default [`RUNS`]).
+
+mod chaos;
+mod checks;
+mod disk;
+mod net;
+mod node;
+mod rng;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::bugs::Bug;
+use world::World;
+
+/// Runs of the ordinary test.
+const RUNS: u64 = 300;
+/// Runs within which a planted mistake must show.
+const RUNS_PER_BUG: u64 = 10_000;
+/// Lines of the trace that a failure prints.
+const TRACE_LINES: usize = 120;
+
+/// How a run went.
+#[derive(Debug, Default, Clone, Copy)]
+struct Summary {
+    events: u64,
+    elections: u64,
+    applied: u64,
+    acknowledged: u64,
+    reads: u64,
+    changes: u64,
+    transfers: u64,
+    installs: u64,
+    crashes: u64,
+}
+
+impl Summary {
+    fn add(&mut self, other: Self) {
+        self.events += other.events;
+        self.elections += other.elections;
+        self.applied += other.applied;
+        self.acknowledged += other.acknowledged;
+        self.reads += other.reads;
+        self.changes += other.changes;
+        self.transfers += other.transfers;
+        self.installs += other.installs;
+        self.crashes += other.crashes;
+    }
+}
+
+fn env(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|value| value.parse().ok())
+}
+
+/// One run. The error says what was violated.
+fn run(seed: u64, bug: Option<Bug>, trace: &mut Option<Vec<String>>) -> Result<Summary, String> {
+    let mut world = World::new(seed, bug);
+    world.trace = trace.take();
+    let outcome = catch_unwind(AssertUnwindSafe(|| world.run()));
+    *trace = world.trace.take();
+    match outcome {
+        Ok(Ok(())) => Ok(world.summary),
+        Ok(Err(violation)) => Err(violation),
+        Err(panic) => {
+            let message = panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            Err(format!("panic: {}", message.unwrap_or_default()))
+        }
+    }
+}
+
+fn explain(seed: u64, violation: &str) -> String {
+    let mut trace = Some(Vec::new());
+    let _ = run(seed, None, &mut trace);
+    let trace = trace.unwrap_or_default();
+    let tail = trace.len().saturating_sub(TRACE_LINES);
+    format!(
+        "{violation}\n{}\nreplay: RAFT_SIM_SEED={seed} cargo test -p ratis-core sim\n",
+        trace[tail..].join("\n")
+    )
+}
+
+#[test]
+fn groups_stay_safe_and_recover_under_faults() {
+    if let Some(seed) = env("RAFT_SIM_SEED") {
+        let mut trace = Some(Vec::new());
+        let outcome = run(seed, None, &mut trace);
+        println!("{}\n{outcome:?}", trace.unwrap_or_default().join("\n"));
+        assert!(outcome.is_ok(), "seed {seed}");
+        return;
+    }
+    let first = env("RAFT_SIM_FIRST").unwrap_or(0);
+    let runs = env("RAFT_SIM_RUNS").unwrap_or(RUNS);
+    let mut total = Summary::default();
+    for seed in first..first + runs {
+        match run(seed, None, &mut None) {
+            Ok(summary) => total.add(summary),
+            Err(violation) => panic!("{}", explain(seed, &format!("seed {seed}: {violation}"))),
+        }
+    }
+    println!("{runs} runs: {total:?}");
+    assert!(
+        total.acknowledged > runs && total.elections > runs,
+        "the runs do something: {total:?}"
+    );
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 0..20 {
+        let (mut first, mut second) = (Some(Vec::new()), Some(Vec::new()));
+        let _ = run(seed, None, &mut first);
+        let _ = run(seed, None, &mut second);
+        assert_eq!(first, second, "seed {seed}");
+    }
+}
+
+/// Every planted mistake is found; how soon is printed. `RAFT_SIM_BUG=n` looks at one of them.
+#[test]
+fn planted_bugs_are_found() {
+    let only = env("RAFT_SIM_BUG").and_then(|at| usize::try_from(at).ok());
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut missed = Vec::new();
+    for (at, bug) in Bug::ALL.into_iter().enumerate() {
+        if only.is_some_and(|only| only != at) {
+            continue;
+        }
+        let found = (0..RUNS_PER_BUG)
+            .find_map(|seed| run(seed, Some(bug), &mut None).err().map(|it| (seed + 1, it)));
+        match found {
+            Some((runs, violation)) => println!("{bug:?}: run {runs}: {violation}"),
+            None => missed.push(bug),
+        }
+    }
+    std::panic::set_hook(hook);
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}

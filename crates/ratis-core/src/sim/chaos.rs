@@ -1,0 +1,310 @@
+//! What happens to a group during a run: clients, operators, faults; and the end, when all is well again.
+
+use bytes::Bytes;
+use ratis_proto::common::{RaftConfigurationProto, RaftPeerProto, StateMachineLogEntryProto};
+
+use super::disk::Disk;
+use super::rng::Rng;
+use super::world::{Event, World, id, node_of, peer, trace};
+use crate::types::TermIndex;
+use crate::{PeerId, RequestId, Role};
+
+/// Entries of a leader that are not committed, at most; an engine has such a bound, too.
+const PENDING_MAX: u64 = 40;
+
+/// The kind of a run, drawn from its seed.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) nodes: usize,
+    members: usize,
+    listener: bool,
+    priorities: Vec<u32>,
+    /// Virtual milliseconds under faults, then without.
+    pub(crate) duration: u64,
+    pub(crate) recovery: u64,
+    pub(crate) sync_max: u64,
+    pub(crate) entries_max: usize,
+    pub(crate) outstanding_max: usize,
+    pub(crate) pre_vote: bool,
+    pub(crate) first_election_delay: Option<u64>,
+    client_interval: u64,
+    crash: u64,
+    partition: u64,
+    membership: u64,
+    transfer: u64,
+    snapshot: u64,
+}
+
+impl Plan {
+    pub(crate) fn new(rng: &mut Rng) -> Self {
+        let members =
+            usize::try_from(*rng.pick(&[1, 2, 3, 3, 3, 3, 4, 5, 5]).unwrap_or(&3)).unwrap_or(3);
+        let changing = rng.chance(400);
+        let spare = if changing { usize::try_from(rng.range(1, 2)).unwrap_or(1) } else { 0 };
+        let listener = rng.chance(100);
+        let nodes = members + spare + usize::from(listener);
+        let ranked = rng.chance(300);
+        let often =
+            |rng: &mut Rng, chance, max| if rng.chance(chance) { rng.range(1, max) } else { 0 };
+        Self {
+            nodes,
+            members,
+            listener,
+            priorities: (0..nodes)
+                .map(|_| if ranked { u32::try_from(rng.range(0, 2)).unwrap_or(0) } else { 0 })
+                .collect(),
+            duration: rng.range(1_000, 6_000),
+            recovery: 12_000,
+            sync_max: *rng.pick(&[0, 5, 20, 60]).unwrap_or(&5),
+            entries_max: usize::try_from(rng.range(1, 6)).unwrap_or(1),
+            outstanding_max: usize::try_from(rng.range(1, 8)).unwrap_or(1),
+            pre_vote: rng.chance(800),
+            first_election_delay: rng.chance(500).then_some(10),
+            client_interval: rng.range(5, 80),
+            crash: often(rng, 700, 80),
+            partition: often(rng, 600, 60),
+            membership: if changing { rng.range(5, 60) } else { 0 },
+            transfer: often(rng, 300, 30),
+            snapshot: often(rng, 500, 100),
+        }
+    }
+
+    pub(crate) fn starts_as_member(&self, node: usize) -> bool {
+        node < self.members || (self.listener && node == self.nodes - 1)
+    }
+
+    pub(crate) fn initial_conf(&self) -> RaftConfigurationProto {
+        let peer = |node: usize| peer(node, self.priorities[node]);
+        RaftConfigurationProto {
+            peers: (0..self.members).map(peer).collect(),
+            listeners: self.listener.then(|| peer(self.nodes - 1)).into_iter().collect(),
+            ..RaftConfigurationProto::default()
+        }
+    }
+}
+
+impl World {
+    fn request(&mut self) -> RequestId {
+        self.next_request += 1;
+        RequestId(self.next_request)
+    }
+
+    /// Some node, and whether it believes to lead.
+    fn somebody(&mut self, leading: bool) -> Option<usize> {
+        let nodes: Vec<usize> = (0..self.nodes.len())
+            .filter(|node| self.nodes[*node].core.is_some() && (!leading || self.leads(*node)))
+            .collect();
+        self.rng.pick(&nodes).copied()
+    }
+
+    fn leads(&self, node: usize) -> bool {
+        let core = self.nodes[node].core.as_ref();
+        core.is_some_and(|core| matches!(core.leadership().role, Role::Leader { .. }))
+    }
+
+    pub(crate) fn client(&mut self) -> Result<(), String> {
+        let next = self.rng.range(1, self.plan.client_interval);
+        if self.now + next < self.plan.duration {
+            self.at(next, Event::Client);
+        }
+        if let Some(node) = self.somebody(true) {
+            let burst = self.rng.range(1, 4);
+            for _ in 0..burst {
+                self.propose(node)?;
+            }
+        }
+        if self.rng.chance(300)
+            && let Some(node) = self.somebody(false)
+        {
+            let read = self.request();
+            let floor = self.checks.acknowledged;
+            self.nodes[node].reads.insert(read.0, floor);
+            self.with_core(node, |core, now| core.read(now, read))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn propose(&mut self, node: usize) -> Result<Option<TermIndex>, String> {
+        let RequestId(call_id) = self.request();
+        let bytes = usize::try_from(self.rng.range(0, 120)).unwrap_or(0);
+        let entry = StateMachineLogEntryProto {
+            log_data: Bytes::from(vec![7; bytes]),
+            call_id,
+            ..StateMachineLogEntryProto::default()
+        };
+        // Noted before the effects are carried out, as an engine does.
+        let now = self.clock(node);
+        let it = &mut self.nodes[node];
+        let Some(core) = &mut it.core else { return Ok(None) };
+        let pending = it.log.next() - it.commit.map_or(0, |commit| commit + 1);
+        if pending >= PENDING_MAX {
+            return Ok(None);
+        }
+        let at = core.propose(now, entry).ok();
+        if let Some(at) = at {
+            it.proposed.insert(at.index, at.term);
+        }
+        self.with_core(node, |_, _| ())?;
+        Ok(at)
+    }
+
+    pub(crate) fn chaos(&mut self) -> Result<(), String> {
+        let next = self.rng.range(1, 50);
+        if self.now + next < self.plan.duration {
+            self.at(next, Event::Chaos);
+        }
+        for node in 0..self.nodes.len() {
+            let down = self.nodes[node].core.is_none();
+            if down && self.rng.chance(100) && !self.nodes[node].removed {
+                self.start(node)?;
+            } else if !down && self.rng.chance(self.plan.crash / 2) {
+                self.crash(node);
+            }
+        }
+        if self.rng.chance(self.plan.partition) {
+            let nodes = self.nodes.len();
+            self.net.partition(nodes, &mut self.rng);
+            trace!(self, "partition {:?}", self.net.cut);
+        } else if self.rng.chance(80) {
+            self.net.cut.clear();
+        }
+        if self.rng.chance(self.plan.membership) {
+            self.change_members()?;
+        }
+        if self.rng.chance(self.plan.transfer) {
+            self.transfer()?;
+        }
+        if self.rng.chance(self.plan.snapshot) {
+            self.snapshot()?;
+        }
+        if self.rng.chance(50)
+            && let Some(node) = self.somebody(false)
+        {
+            let next = self.nodes[node].log.next();
+            let from = self.rng.range(self.nodes[node].log.start, next);
+            self.with_core(node, |core, _| core.cached_from(from))?;
+        }
+        Ok(())
+    }
+
+    fn change_members(&mut self) -> Result<(), String> {
+        let Some(leader) = self.somebody(true) else { return Ok(()) };
+        let mut peers: Vec<RaftPeerProto> = Vec::new();
+        let mut listeners = Vec::new();
+        for node in 0..self.nodes.len() {
+            let priority = self.plan.priorities[node];
+            if self.rng.chance(650) {
+                peers.push(peer(node, priority));
+            } else if self.plan.listener && self.rng.chance(300) {
+                listeners.push(peer(node, priority));
+            }
+        }
+        if peers.is_empty() {
+            return Ok(());
+        }
+        // The operator brings up the group where it was closed.
+        for wanted in peers.iter().chain(&listeners) {
+            let node = node_of(&PeerId::from_wire(&wanted.id));
+            if self.nodes[node].removed && self.nodes[node].core.is_none() {
+                self.start(node)?;
+            }
+        }
+        let names: Vec<_> = peers.iter().map(|peer| peer.id.clone()).collect();
+        let id = self.request();
+        let outcome =
+            self.with_core(leader, |core, now| core.set_configuration(now, id, peers, listeners))?;
+        trace!(self, "n{leader} set configuration {names:?}: {outcome:?}");
+        Ok(())
+    }
+
+    fn transfer(&mut self) -> Result<(), String> {
+        let Some(leader) = self.somebody(true) else { return Ok(()) };
+        let to = self.rng.range(0, self.nodes.len() as u64);
+        let to = usize::try_from(to).ok().filter(|to| *to < self.nodes.len()).map(id);
+        let request = self.request();
+        let outcome = self.with_core(leader, |core, now| core.transfer(now, request, to, 300))?;
+        if outcome.is_ok() {
+            self.summary.transfers += 1;
+        }
+        Ok(())
+    }
+
+    fn snapshot(&mut self) -> Result<(), String> {
+        let Some(node) = self.somebody(false) else { return Ok(()) };
+        let Some(index) = self.nodes[node].applied else { return Ok(()) };
+        let Some((term, _)) = self.checks.applied.get(&index).copied() else { return Ok(()) };
+        let at = TermIndex::new(term, index);
+        let it = &mut self.nodes[node];
+        if it.disk.snapshot < Some(at) {
+            it.disk.snapshot = Some(at);
+        }
+        let gap = self.rng.range(0, 10);
+        let start = (index + 1).saturating_sub(gap).max(it.log.start).min(it.disk.synced.next());
+        trace!(self, "n{node} snapshot {at}, purge to {start}");
+        let it = &mut self.nodes[node];
+        it.log.purge(start);
+        it.disk.synced.purge(start);
+        self.with_core(node, |core, _| {
+            core.snapshot_taken(at);
+            core.purged(start);
+        })
+    }
+
+    /// The group was closed on this node; its directory goes with it, or stays.
+    pub(crate) fn remove(&mut self, node: usize) {
+        trace!(self, "n{node} is removed");
+        let it = &mut self.nodes[node];
+        it.disk.crash(&mut self.rng);
+        it.lose_memory();
+        it.removed = true;
+        if self.rng.chance(500) {
+            it.disk = Disk { conf: crate::conf::Conf::default().to_entry(), ..Disk::default() };
+        }
+    }
+
+    // ---- the end ------------------------------------------------------------------------------
+
+    /// All faults end and everybody who is in the group runs.
+    pub(crate) fn heal(&mut self) -> Result<(), String> {
+        trace!(self, "healed");
+        self.healed = true;
+        self.net.heal();
+        self.plan.sync_max = self.plan.sync_max.min(10);
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].core.is_none() && !self.nodes[node].removed {
+                self.start(node)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A healed group has a leader that takes a write, and every member applies it.
+    pub(crate) fn check_recovered(&mut self) -> Result<(), String> {
+        let leaders: Vec<usize> = (0..self.nodes.len()).filter(|node| self.leads(*node)).collect();
+        let best = leaders
+            .iter()
+            .copied()
+            .max_by_key(|node| self.nodes[*node].core.as_ref().map(|core| core.leadership().term));
+        let Some(leader) = best else { return Err("liveness: no leader after healing".to_owned()) };
+        let Some(core) = &self.nodes[leader].core else { return Ok(()) };
+        let status = core.status();
+        if status.leadership.role != (Role::Leader { ready: true }) {
+            return Err(format!("liveness: n{leader} leads but is not ready: {status:?}"));
+        }
+        if status.commit != status.last.map(|last| last.index) {
+            return Err(format!("liveness: n{leader} cannot commit: {status:?}"));
+        }
+        let conf = core.configuration().clone();
+        for member in conf.peers.iter().chain(&conf.listeners) {
+            let member = node_of(&PeerId::from_wire(&member.id));
+            let it = &self.nodes[member];
+            if it.applied != status.commit {
+                return Err(format!(
+                    "liveness: n{member} applied {:?} of {:?} of leader n{leader}; removed {}",
+                    it.applied, status.commit, it.removed
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! One node of a run: a core, the engine around it, and a disk.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use ratis_proto::common::{LogEntryProto, RequestVoteRequestProto};
+
+use super::disk::{Disk, Entries};
+use crate::{Core, Effect, ReplyTo};
+
+/// Who waits for a reply: node, its life, and its vote request.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) node: usize,
+    pub(crate) life: u64,
+    pub(crate) asked: Option<RequestVoteRequestProto>,
+}
+
+/// A node. `core` is `None` while it is down.
+pub(crate) struct Node {
+    pub(crate) core: Option<Core>,
+    /// Counts starts: events of earlier lives are void.
+    pub(crate) life: u64,
+    pub(crate) disk: Disk,
+    /// The log as the engine sees it, synced or not.
+    pub(crate) log: Entries,
+    /// Effects that wait for a vote to be saved.
+    pub(crate) waiting: VecDeque<Effect>,
+    pub(crate) saving: bool,
+    pub(crate) syncing: bool,
+    pub(crate) commit: Option<u64>,
+    pub(crate) applied: Option<u64>,
+    pub(crate) applying: bool,
+    pub(crate) loaded: BTreeMap<usize, (u64, Vec<LogEntryProto>)>,
+    pub(crate) callers: BTreeMap<ReplyTo, Caller>,
+    pub(crate) next_token: u64,
+    /// This node's clock against the others'.
+    pub(crate) clock_offset: u64,
+    /// Entries proposed here: index to term.
+    pub(crate) proposed: BTreeMap<u64, u64>,
+    /// Reads started here: id to the index that was acknowledged before.
+    pub(crate) reads: BTreeMap<u64, Option<u64>>,
+    /// The pending tick, so that there is one at a time.
+    pub(crate) tick_at: Option<u64>,
+    /// The group was closed here.
+    pub(crate) removed: bool,
+}
+
+impl Node {
+    pub(crate) fn new(disk: Disk, clock_offset: u64) -> Self {
+        Self {
+            core: None,
+            life: 0,
+            disk,
+            log: Entries::default(),
+            waiting: VecDeque::new(),
+            saving: false,
+            syncing: false,
+            commit: None,
+            applied: None,
+            applying: false,
+            loaded: BTreeMap::new(),
+            callers: BTreeMap::new(),
+            next_token: 0,
+            clock_offset,
+            proposed: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            tick_at: None,
+            removed: false,
+        }
+    }
+
+    /// Forgets everything that is not on the disk.
+    pub(crate) fn lose_memory(&mut self) {
+        self.core = None;
+        self.life += 1;
+        self.log = Entries::default();
+        self.waiting.clear();
+        self.saving = false;
+        self.syncing = false;
+        self.commit = None;
+        self.applied = None;
+        self.applying = false;
+        self.loaded.clear();
+        self.callers.clear();
+        self.proposed.clear();
+        self.reads.clear();
+        self.tick_at = None;
+    }
+
+    pub(crate) fn token(&mut self, caller: Caller) -> ReplyTo {
+        self.next_token += 1;
+        let to = ReplyTo(self.next_token);
+        self.callers.insert(to, caller);
+        to
+    }
+}

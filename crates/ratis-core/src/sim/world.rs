@@ -1,0 +1,713 @@
+//! The world of a run: its events and what the engine does with effects.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use bytes::Bytes;
+use prost::Message as _;
+use ratis_proto::common::log_entry_proto::LogEntryBody;
+use ratis_proto::common::{LogEntryProto, RaftConfigurationProto, RaftPeerProto};
+
+use super::Summary;
+use super::chaos::Plan;
+use super::checks::Checks;
+use super::disk::{Disk, Entries, Write};
+use super::net::{Net, Packet, Request};
+use super::node::{Caller, Node};
+use super::rng::Rng;
+use crate::bugs::Bug;
+use crate::types::TermIndex;
+use crate::{Core, Effect, Message, Outcome, PeerId, Reply, Role, Settings};
+
+/// Something that happens at a time. `life` voids events of a node's earlier life.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Deliver { from: usize, to: usize, packet: Packet },
+    Tick { node: usize, life: u64 },
+    Synced { node: usize, life: u64, writes: usize },
+    VoteSaved { node: usize, life: u64 },
+    Apply { node: usize, life: u64 },
+    Loaded { node: usize, life: u64, peer: usize, ticket: u64, first: u64, entries: u64 },
+    Installed { node: usize, life: u64, leader: usize, first: u64 },
+    Client,
+    Chaos,
+}
+
+struct Scheduled {
+    at: u64,
+    seq: u64,
+    event: Event,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.seq == other.seq
+    }
+}
+impl Eq for Scheduled {}
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (Reverse(self.at), Reverse(self.seq)).cmp(&(Reverse(other.at), Reverse(other.seq)))
+    }
+}
+
+/// Everything of a run.
+pub(crate) struct World {
+    pub(crate) rng: Rng,
+    pub(crate) now: u64,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) net: Net,
+    pub(crate) plan: Plan,
+    pub(crate) checks: Checks,
+    pub(crate) summary: Summary,
+    pub(crate) trace: Option<Vec<String>>,
+    pub(crate) healed: bool,
+    pub(crate) next_request: u64,
+    events: BinaryHeap<Scheduled>,
+    seq: u64,
+    bug: Option<Bug>,
+}
+
+/// The name of a node.
+pub(crate) fn id(node: usize) -> PeerId {
+    PeerId::from(format!("n{node}").as_str())
+}
+
+/// The node of a name.
+pub(crate) fn node_of(id: &PeerId) -> usize {
+    id.0.strip_prefix('n').and_then(|digits| digits.parse().ok()).unwrap_or(usize::MAX)
+}
+
+pub(crate) fn peer(node: usize, priority: u32) -> RaftPeerProto {
+    RaftPeerProto { id: id(node).to_wire(), priority, ..RaftPeerProto::default() }
+}
+
+macro_rules! trace {
+    ($world:expr, $($text:tt)*) => {
+        if let Some(trace) = &mut $world.trace {
+            let line = format!($($text)*);
+            trace.push(format!("{:6} {line}", $world.now));
+        }
+    };
+}
+pub(crate) use trace;
+
+impl World {
+    pub(crate) fn new(seed: u64, bug: Option<Bug>) -> Self {
+        let mut rng = Rng::new(seed);
+        let plan = Plan::new(&mut rng);
+        let net = Net::new(&mut rng);
+        let members = plan.initial_conf();
+        let nodes = (0..plan.nodes)
+            .map(|node| {
+                let conf = if plan.starts_as_member(node) {
+                    members.clone()
+                } else {
+                    RaftConfigurationProto::default()
+                };
+                let conf = LogEntryProto {
+                    term: 0,
+                    index: u64::MAX,
+                    log_entry_body: Some(LogEntryBody::ConfigurationEntry(conf)),
+                };
+                Node::new(Disk { conf, ..Disk::default() }, rng.range(0, 10_000))
+            })
+            .collect();
+        Self {
+            rng,
+            now: 0,
+            nodes,
+            net,
+            plan,
+            checks: Checks::default(),
+            summary: Summary::default(),
+            trace: None,
+            healed: false,
+            next_request: 0,
+            events: BinaryHeap::new(),
+            seq: 0,
+            bug,
+        }
+    }
+
+    pub(crate) fn at(&mut self, delay: u64, event: Event) {
+        self.seq += 1;
+        self.events.push(Scheduled { at: self.now + delay, seq: self.seq, event });
+    }
+
+    pub(crate) fn run(&mut self) -> Result<(), String> {
+        for node in 0..self.nodes.len() {
+            self.start(node)?;
+        }
+        self.at(1, Event::Client);
+        self.at(1, Event::Chaos);
+        self.run_until(self.plan.duration)?;
+        self.heal()?;
+        self.run_until(self.plan.duration + self.plan.recovery)?;
+        self.check_recovered().map_err(|violation| format!("{violation}\n{}", self.overview()))
+    }
+
+    /// Where everybody stands.
+    fn overview(&self) -> String {
+        let line = |(at, node): (usize, &Node)| match &node.core {
+            None => format!("n{at} down, removed {}", node.removed),
+            Some(core) => {
+                let names = |peers: &[RaftPeerProto]| {
+                    let names = peers.iter().map(|peer| PeerId::from_wire(&peer.id).to_string());
+                    names.collect::<Vec<_>>().join(",")
+                };
+                let conf = core.configuration();
+                let status = core.status();
+                format!(
+                    "n{at} {:?} term {} leader {:?} commit {:?} last {:?} durable {:?} start {} conf {} old {} listeners {} initialized {}",
+                    status.leadership.role,
+                    status.leadership.term,
+                    status.leadership.leader,
+                    status.commit,
+                    status.last,
+                    status.durable,
+                    status.log_start,
+                    names(&conf.peers),
+                    names(&conf.old_peers),
+                    names(&conf.listeners),
+                    core.initialized,
+                )
+            }
+        };
+        self.nodes.iter().enumerate().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    fn run_until(&mut self, end: u64) -> Result<(), String> {
+        while let Some(next) = self.events.peek() {
+            if next.at > end {
+                break;
+            }
+            let Some(next) = self.events.pop() else { break };
+            self.now = next.at;
+            self.summary.events += 1;
+            self.handle(next.event)?;
+        }
+        self.now = end;
+        Ok(())
+    }
+
+    fn alive(&self, node: usize, life: u64) -> bool {
+        self.nodes[node].life == life && self.nodes[node].core.is_some()
+    }
+
+    pub(crate) fn clock(&self, node: usize) -> u64 {
+        self.now + self.nodes[node].clock_offset
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), String> {
+        match event {
+            Event::Deliver { from, to, packet } => self.deliver(from, to, packet),
+            Event::Tick { node, life } => {
+                if !self.alive(node, life) || self.nodes[node].tick_at != Some(self.now) {
+                    return Ok(());
+                }
+                self.nodes[node].tick_at = None;
+                self.with_core(node, |core, now| core.tick(now))
+            }
+            Event::Synced { node, life, writes } => {
+                if !self.alive(node, life) {
+                    return Ok(());
+                }
+                self.nodes[node].syncing = false;
+                self.nodes[node].disk.sync(writes);
+                let last = self.nodes[node].disk.synced.last();
+                self.sync(node);
+                match last {
+                    Some(last) => self.with_core(node, |core, now| core.durable(now, last)),
+                    None => Ok(()),
+                }
+            }
+            Event::VoteSaved { node, life } => {
+                if !self.alive(node, life) {
+                    return Ok(());
+                }
+                self.nodes[node].saving = false;
+                if let Some(Effect::SaveVote(vote)) = self.nodes[node].waiting.pop_front() {
+                    self.nodes[node].disk.vote = vote;
+                }
+                self.perform(node)
+            }
+            Event::Apply { node, life } => {
+                if !self.alive(node, life) {
+                    return Ok(());
+                }
+                self.apply(node)
+            }
+            Event::Loaded { node, life, peer, ticket, first, entries } => {
+                if !self.alive(node, life) {
+                    return Ok(());
+                }
+                let found: Vec<_> = (first..first + entries)
+                    .map_while(|index| self.nodes[node].log.get(index).cloned())
+                    .collect();
+                let count = found.len() as u64;
+                self.nodes[node].loaded.insert(peer, (first, found));
+                self.with_core(node, |core, now| core.loaded(now, &id(peer), ticket, count))
+            }
+            Event::Installed { node, life, leader, first } => {
+                if !self.alive(node, life) {
+                    return Ok(());
+                }
+                self.install(node, leader, first)
+            }
+            Event::Client => self.client(),
+            Event::Chaos => self.chaos(),
+        }
+    }
+
+    // ---- nodes --------------------------------------------------------------------------------
+
+    pub(crate) fn start(&mut self, node: usize) -> Result<(), String> {
+        trace!(self, "n{node} starts");
+        let settings = Settings {
+            election_timeout_min: 100,
+            election_timeout_max: 200,
+            first_election_delay: self.plan.first_election_delay,
+            request_timeout: 300,
+            slowness_timeout: 2_000,
+            step_down_wait: 200,
+            append_outstanding_max: self.plan.outstanding_max,
+            append_entries_max: self.plan.entries_max,
+            append_bytes_max: 200,
+            staging_gap_max: 5,
+            pre_vote: self.plan.pre_vote,
+            ..Settings::new(id(node), Bytes::from_static(b"group"), self.rng.next())
+        };
+        let now = self.clock(node);
+        let it = &mut self.nodes[node];
+        it.lose_memory();
+        it.removed = false;
+        it.log = Entries { start: it.disk.synced.start, list: it.disk.synced.list.clone() };
+        it.applied = it.disk.snapshot.map(|at| at.index);
+        it.commit = it.applied;
+        let mut core = Core::new(settings, it.disk.recovered(), now);
+        core.planted = self.bug;
+        it.core = Some(core);
+        self.with_core(node, |_, _| ())
+    }
+
+    pub(crate) fn crash(&mut self, node: usize) {
+        if self.nodes[node].core.is_none() {
+            return;
+        }
+        trace!(self, "n{node} crashes");
+        self.summary.crashes += 1;
+        let it = &mut self.nodes[node];
+        // The vote may have reached the disk although nobody was told.
+        if it.saving
+            && self.rng.chance(500)
+            && let Some(Effect::SaveVote(vote)) = it.waiting.pop_front()
+        {
+            it.disk.vote = vote;
+        }
+        it.disk.crash(&mut self.rng);
+        it.lose_memory();
+    }
+
+    /// Gives the core an input and does what it asks.
+    pub(crate) fn with_core<T>(
+        &mut self,
+        node: usize,
+        input: impl FnOnce(&mut Core, u64) -> T,
+    ) -> Result<T, String> {
+        let now = self.clock(node);
+        let it = &mut self.nodes[node];
+        let Some(core) = &mut it.core else { return Err(format!("n{node} is down")) };
+        let output = input(core, now);
+        let effects = core.take_effects();
+        it.waiting.extend(effects);
+        self.perform(node)?;
+        self.schedule_tick(node);
+        Ok(output)
+    }
+
+    fn schedule_tick(&mut self, node: usize) {
+        let it = &mut self.nodes[node];
+        let Some(core) = &it.core else { return };
+        let deadline = core.deadline().saturating_sub(it.clock_offset).max(self.now + 1);
+        if it.tick_at.is_none_or(|at| at > deadline) {
+            it.tick_at = Some(deadline);
+            let life = it.life;
+            self.at(deadline - self.now, Event::Tick { node, life });
+        }
+    }
+
+    /// Carries out effects in order, up to a vote that has to be saved first.
+    fn perform(&mut self, node: usize) -> Result<(), String> {
+        while !self.nodes[node].saving {
+            let Some(effect) = self.nodes[node].waiting.front() else { return Ok(()) };
+            trace!(self, "n{node} {}", describe(effect));
+            if matches!(effect, Effect::SaveVote(_)) {
+                let life = self.nodes[node].life;
+                self.nodes[node].saving = true;
+                let delay = self.rng.range(0, self.plan.sync_max);
+                self.at(delay, Event::VoteSaved { node, life });
+                return Ok(());
+            }
+            let Some(effect) = self.nodes[node].waiting.pop_front() else { return Ok(()) };
+            self.perform_one(node, effect)?;
+            if self.nodes[node].core.is_none() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn perform_one(&mut self, node: usize, effect: Effect) -> Result<(), String> {
+        let life = self.nodes[node].life;
+        match effect {
+            Effect::SaveVote(_) | Effect::Progress | Effect::Slow(_) => {}
+            Effect::Append(entries) => {
+                for entry in entries {
+                    self.write(node, Write::Append(entry))?;
+                }
+            }
+            Effect::Truncate(from) => self.write(node, Write::Truncate(from))?,
+            Effect::ResetLog(at) => self.write(node, Write::Reset(at))?,
+            Effect::Send(to, message) => self.send(node, node_of(&to), message)?,
+            Effect::Reply(to, reply) => {
+                let Some(caller) = self.nodes[node].callers.remove(&to) else {
+                    return Err(format!("n{node} answers {to:?} twice"));
+                };
+                let Caller { node: to, life, asked } = caller;
+                self.transmit(node, to, Packet::Reply { life, asked, reply });
+            }
+            Effect::ResetStream(_) => {}
+            Effect::Load { peer, ticket, first, entries_max } => {
+                let failed = self.rng.chance(50);
+                let entries = if failed { 0 } else { self.rng.range(1, entries_max as u64) };
+                let delay = self.rng.range(0, 10);
+                let peer = node_of(&peer);
+                self.at(delay, Event::Loaded { node, life, peer, ticket, first, entries });
+            }
+            Effect::Commit(index) => {
+                let it = &mut self.nodes[node];
+                if it.commit >= Some(index) {
+                    return Err(format!("n{node} commits {index} after {:?}", it.commit));
+                }
+                it.commit = Some(index);
+                self.schedule_apply(node);
+            }
+            Effect::Leadership(leadership) => {
+                if matches!(leadership.role, Role::Leader { .. })
+                    && self.checks.leads(node, leadership.term)?
+                {
+                    self.summary.elections += 1;
+                    let it = &self.nodes[node];
+                    self.checks.is_complete(node, &it.log, it.disk.snapshot)?;
+                }
+            }
+            Effect::InstallSnapshot { leader, first_available } => {
+                let delay = self.rng.range(1, 100);
+                let (leader, first) = (node_of(&leader), first_available.index);
+                self.at(delay, Event::Installed { node, life, leader, first });
+            }
+            Effect::Read(read, index) => {
+                let floor = self.nodes[node].reads.remove(&read.0);
+                if let (Some(floor), Some(index)) = (floor, index) {
+                    self.summary.reads += 1;
+                    self.checks.reads(floor, index)?;
+                }
+            }
+            Effect::Finished(_, outcome) => {
+                if outcome == Outcome::Done {
+                    self.summary.changes += 1;
+                }
+            }
+            Effect::Removed => self.remove(node),
+        }
+        Ok(())
+    }
+
+    // ---- log ----------------------------------------------------------------------------------
+
+    fn write(&mut self, node: usize, write: Write) -> Result<(), String> {
+        if let Write::Append(entry) = &write {
+            let it = &self.nodes[node];
+            if entry.index != it.log.next() {
+                return Err(format!("n{node} appends {} at {}", entry.index, it.log.next()));
+            }
+            let before = entry.index.checked_sub(1).map_or(Some(0), |before| {
+                it.log
+                    .get(before)
+                    .map(|entry| entry.term)
+                    .or_else(|| it.disk.snapshot.filter(|at| at.index == before).map(|at| at.term))
+            });
+            self.checks.written(node, before, entry)?;
+        }
+        if let Write::Truncate(from) = &write
+            && self.nodes[node].applied >= Some(*from)
+        {
+            return Err(format!("n{node} truncates {from}, which is applied"));
+        }
+        let it = &mut self.nodes[node];
+        it.log.write(&write);
+        it.disk.unsynced.push_back(write);
+        self.sync(node);
+        Ok(())
+    }
+
+    fn sync(&mut self, node: usize) {
+        let it = &mut self.nodes[node];
+        if it.syncing || it.disk.unsynced.is_empty() {
+            return;
+        }
+        it.syncing = true;
+        let (life, writes) = (it.life, it.disk.unsynced.len());
+        let delay = self.rng.range(0, self.plan.sync_max);
+        self.at(delay, Event::Synced { node, life, writes });
+    }
+
+    fn schedule_apply(&mut self, node: usize) {
+        let it = &mut self.nodes[node];
+        if it.applying || it.applied >= it.commit {
+            return;
+        }
+        it.applying = true;
+        let life = it.life;
+        let delay = self.rng.range(0, 5);
+        self.at(delay, Event::Apply { node, life });
+    }
+
+    fn apply(&mut self, node: usize) -> Result<(), String> {
+        self.nodes[node].applying = false;
+        let batch = self.rng.range(1, 8);
+        for _ in 0..batch {
+            let it = &mut self.nodes[node];
+            let index = it.applied.map_or(0, |index| index + 1);
+            if it.commit.is_none_or(|commit| commit < index) {
+                break;
+            }
+            let Some(entry) = it.log.get(index).cloned() else {
+                return Err(format!("n{node} commits {index}, which is not in its log"));
+            };
+            it.applied = Some(index);
+            if let Some(LogEntryBody::ConfigurationEntry(_)) = entry.log_entry_body {
+                it.disk.conf = entry.clone();
+            }
+            self.summary.applied += 1;
+            self.checks.applies(node, &entry)?;
+            if self.nodes[node].proposed.remove(&index) == Some(entry.term) {
+                self.summary.acknowledged += 1;
+                self.checks.acknowledged = self.checks.acknowledged.max(Some(index));
+            }
+        }
+        self.schedule_apply(node);
+        match self.nodes[node].applied {
+            Some(applied) => self.with_core(node, |core, now| core.applied(now, applied)),
+            None => Ok(()),
+        }
+    }
+
+    fn install(&mut self, node: usize, leader: usize, first: u64) -> Result<(), String> {
+        let source = &self.nodes[leader];
+        let at = source.applied.filter(|_| source.core.is_some()).and_then(|index| {
+            let term = self.checks.applied.get(&index)?.0;
+            Some(TermIndex::new(term, index))
+        });
+        let at = at.filter(|at| at.index + 1 >= first && !self.rng.chance(100));
+        if let Some(at) = at {
+            let conf = source.disk.conf.clone();
+            let it = &mut self.nodes[node];
+            if it.applied < Some(at.index) {
+                it.applied = Some(at.index);
+                it.commit = it.commit.max(Some(at.index));
+                it.disk.snapshot = Some(at);
+                it.disk.conf = conf;
+                self.summary.installs += 1;
+            }
+        }
+        self.with_core(node, |core, now| core.snapshot_installed(now, at))
+    }
+
+    // ---- network ------------------------------------------------------------------------------
+
+    fn send(&mut self, from: usize, to: usize, message: Message) -> Result<(), String> {
+        let request = match message {
+            Message::Vote(request) => Request::Vote(request),
+            Message::Snapshot(request) => Request::Snapshot(request),
+            Message::StartElection(request) => Request::StartElection(request),
+            Message::ReadIndex(request) => Request::ReadIndex(request),
+            Message::Append { mut request, entries } => {
+                for index in entries {
+                    let it = &self.nodes[from];
+                    let loaded = it.loaded.get(&to).and_then(|(first, loaded)| {
+                        loaded.get(usize::try_from(index.checked_sub(*first)?).ok()?)
+                    });
+                    let hot = it.log.get(index);
+                    let Some(entry) = hot.or(loaded) else {
+                        return Err(format!("n{from} sends {index}, which it does not have"));
+                    };
+                    request.entries.push(entry.clone());
+                }
+                Request::Append(request)
+            }
+        };
+        let life = self.nodes[from].life;
+        if to >= self.nodes.len() {
+            return Ok(());
+        }
+        if self.net.is_cut(from, to) || self.rng.chance(self.net.loss) {
+            if matches!(request, Request::Vote(_)) || self.rng.chance(self.net.noticed) {
+                let delay = self.rng.range(1, 100);
+                let packet = Packet::Failed { life, request };
+                self.at(delay, Event::Deliver { from: to, to: from, packet });
+            }
+            return Ok(());
+        }
+        self.transmit(from, to, Packet::Request { life, request });
+        Ok(())
+    }
+
+    fn transmit(&mut self, from: usize, to: usize, packet: Packet) {
+        if to >= self.nodes.len() || self.net.is_cut(from, to) || self.rng.chance(self.net.loss) {
+            return;
+        }
+        if self.rng.chance(self.net.duplication) {
+            let delay = self.net.delay(&mut self.rng);
+            self.at(delay, Event::Deliver { from, to, packet: packet.clone() });
+        }
+        let delay = self.net.delay(&mut self.rng);
+        self.at(delay, Event::Deliver { from, to, packet });
+    }
+
+    fn deliver(&mut self, from: usize, to: usize, packet: Packet) -> Result<(), String> {
+        if self.nodes[to].core.is_none() {
+            if let Packet::Request { life, request } = packet {
+                let packet = Packet::Failed { life, request };
+                self.at(1, Event::Deliver { from: to, to: from, packet });
+            }
+            return Ok(());
+        }
+        match packet {
+            Packet::Request { life, request } => self.receive(from, to, life, request),
+            Packet::Reply { life, asked, reply } => {
+                if self.nodes[to].life != life {
+                    return Ok(());
+                }
+                trace!(self, "n{to} <- n{from} {reply:?}");
+                self.with_core(to, |core, now| answer(core, now, &id(from), asked, reply))
+            }
+            Packet::Failed { life, request } => {
+                if self.nodes[to].life != life {
+                    return Ok(());
+                }
+                let retry = self.rng.range(0, 20);
+                self.with_core(to, |core, now| match request {
+                    Request::Vote(request) => core.vote_failed(now, &id(from), &request),
+                    Request::Append(request) => {
+                        let call = request.server_request.map(|header| header.call_id);
+                        core.stream_failed(now, &id(from), call, now + retry);
+                    }
+                    Request::ReadIndex(request) => {
+                        let call = request.server_request.map_or(0, |header| header.call_id);
+                        core.read_index_failed(now, crate::RequestId(call));
+                    }
+                    Request::Snapshot(_) | Request::StartElection(_) => {}
+                })
+            }
+        }
+    }
+
+    fn receive(
+        &mut self,
+        from: usize,
+        to: usize,
+        life: u64,
+        request: Request,
+    ) -> Result<(), String> {
+        trace!(self, "n{to} <- n{from} {}", describe_request(&request));
+        let asked = match &request {
+            Request::Vote(request) => Some(request.clone()),
+            _ => None,
+        };
+        let token = self.nodes[to].token(Caller { node: from, life, asked });
+        self.with_core(to, |core, now| match request {
+            Request::Vote(request) => core.vote_request(now, token, request),
+            Request::Append(request) => core.append_request(now, token, request),
+            Request::Snapshot(request) => core.snapshot_request(now, token, request),
+            Request::StartElection(request) => core.start_election_request(now, token, &request),
+            Request::ReadIndex(request) => core.read_index_request(now, token, request),
+        })
+    }
+}
+
+fn answer(
+    core: &mut Core,
+    now: u64,
+    from: &PeerId,
+    asked: Option<ratis_proto::common::RequestVoteRequestProto>,
+    reply: Reply,
+) {
+    match reply {
+        Reply::Vote(reply) => {
+            if let Some(asked) = asked {
+                core.vote_reply(now, from, &asked, &reply);
+            }
+        }
+        Reply::Append(reply) => core.append_reply(now, from, &reply),
+        Reply::Snapshot(reply) => core.snapshot_reply(now, from, &reply),
+        Reply::StartElection(reply) => core.start_election_reply(now, from, &reply),
+        Reply::ReadIndex(reply) => core.read_index_reply(now, from, &reply),
+    }
+}
+
+fn describe(effect: &Effect) -> String {
+    match effect {
+        Effect::Append(entries) => {
+            let list: Vec<_> = entries
+                .iter()
+                .map(|entry| format!("{}@{}({}B)", entry.index, entry.term, entry.encoded_len()))
+                .collect();
+            format!("Append {}", list.join(" "))
+        }
+        Effect::Send(to, Message::Append { request, entries }) => format!(
+            "Send {to} append {entries:?} term {} previous {:?} commit {:?} call {:?}",
+            request.leader_term,
+            request.previous_log,
+            request.leader_commit as i64,
+            request.server_request.as_ref().map(|header| header.call_id & 0xff_ffff)
+        ),
+        Effect::Send(to, Message::Vote(request)) => format!(
+            "Send {to} vote term {} pre {} last {:?}",
+            request.candidate_term, request.pre_vote, request.candidate_last_entry
+        ),
+        Effect::Reply(_, Reply::Append(reply)) => format!(
+            "Reply append {:?} next {} match {} commit {} term {}",
+            reply.result(),
+            reply.next_index,
+            reply.match_index as i64,
+            reply.follower_commit as i64,
+            reply.term
+        ),
+        other => format!("{other:?}"),
+    }
+}
+
+fn describe_request(request: &Request) -> String {
+    match request {
+        Request::Vote(request) => {
+            format!("vote term {} pre {}", request.candidate_term, request.pre_vote)
+        }
+        Request::Append(request) => format!(
+            "append term {} previous {:?} entries {:?} commit {}",
+            request.leader_term,
+            request.previous_log,
+            request.entries.iter().map(|entry| (entry.index, entry.term)).collect::<Vec<_>>(),
+            request.leader_commit as i64,
+        ),
+        Request::Snapshot(_) => "snapshot".to_owned(),
+        Request::StartElection(_) => "start election".to_owned(),
+        Request::ReadIndex(_) => "read index".to_owned(),
+    }
+}
