@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,7 @@ pub(crate) struct Engine {
     groups: RwLock<FxHashMap<GroupId, Running>>,
     /// Held while a group is added or removed.
     changing: tokio::sync::Mutex<()>,
+    stopping: AtomicBool,
     services: Mutex<Option<Services>>,
     ticker: Mutex<Option<JoinHandle<()>>>,
 }
@@ -100,6 +101,7 @@ impl MultiRaft {
             disks,
             groups: RwLock::default(),
             changing: tokio::sync::Mutex::default(),
+            stopping: AtomicBool::new(false),
             services: Mutex::new(None),
             ticker: Mutex::new(None),
         });
@@ -243,7 +245,12 @@ impl Engine {
     /// The group, if it runs here.
     pub fn group(&self, id: GroupId) -> Result<Arc<Group>, RaftError> {
         let groups = self.groups.read();
-        groups.get(&id).map(|r| r.group.clone()).ok_or(RaftError::GroupMismatch(id))
+        match groups.get(&id) {
+            Some(running) => Ok(running.group.clone()),
+            // A client must not take a stop for the end of the group.
+            None if self.stopping.load(Ordering::Relaxed) => Err(RaftError::AlreadyClosed(id)),
+            None => Err(RaftError::GroupMismatch(id)),
+        }
     }
 
     /// Every group here.
@@ -277,6 +284,9 @@ impl Engine {
         peers: Vec<RaftPeerProto>,
     ) -> Result<(), RaftError> {
         let _changing = self.changing.lock().await;
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(RaftError::AlreadyClosed(id));
+        }
         if self.group(id).is_ok() {
             return Err(RaftError::AlreadyExists(id));
         }
@@ -333,6 +343,7 @@ impl Engine {
 
     /// Stops everything.
     async fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
         let _changing = self.changing.lock().await;
         let services = self.services.lock().take();
         let ticker = self.ticker.lock().take();

@@ -72,7 +72,7 @@ impl Engine {
         let Some(id) = ids::group_of(header) else {
             return Err(Exception::illegal_argument("the request names no group"));
         };
-        self.group(id).map_err(|e| Exception::GroupMismatch(e.to_string()))
+        self.group(id).map_err(|e| to_exception(&self.server(), 0, e))
     }
 
     fn server(&self) -> Bytes {

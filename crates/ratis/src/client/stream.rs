@@ -1,0 +1,84 @@
+//! One gRPC stream of a client to one server.
+
+use futures_util::StreamExt;
+use ratis_proto::common::{RaftClientReplyProto, RaftClientRequestProto};
+use ratis_proto::grpc::raft_client_protocol_service_client::RaftClientProtocolServiceClient;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::Status;
+use tonic::transport::Channel;
+
+/// What comes back on a stream.
+pub(crate) enum StreamEvent {
+    Reply(Box<RaftClientReplyProto>),
+    /// The stream ended; it is the last event.
+    Ended(Status),
+}
+
+/// An open stream; dropping it closes it.
+pub(crate) struct Stream {
+    pub number: u64,
+    requests: mpsc::UnboundedSender<RaftClientRequestProto>,
+    task: JoinHandle<()>,
+}
+
+impl Stream {
+    /// Opens a stream. Its events carry `number`.
+    pub fn open(
+        channel: Channel,
+        ordered: bool,
+        message_bytes_max: usize,
+        number: u64,
+        events: mpsc::UnboundedSender<(u64, StreamEvent)>,
+    ) -> Self {
+        let client = RaftClientProtocolServiceClient::new(channel)
+            .max_decoding_message_size(message_bytes_max)
+            .max_encoding_message_size(usize::MAX);
+        let (requests, receiver) = mpsc::unbounded_channel();
+        let task = tokio::spawn(async move {
+            let status = drive(client, ordered, receiver, number, &events).await;
+            // The driver may have gone.
+            let _ = events.send((number, StreamEvent::Ended(status)));
+        });
+        Self { number, requests, task }
+    }
+
+    /// Sends a request. On a broken stream it is lost, and the event that says so is on its way.
+    pub fn send(&self, request: RaftClientRequestProto) {
+        let _ = self.requests.send(request);
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn drive(
+    mut client: RaftClientProtocolServiceClient<Channel>,
+    ordered: bool,
+    requests: mpsc::UnboundedReceiver<RaftClientRequestProto>,
+    number: u64,
+    events: &mpsc::UnboundedSender<(u64, StreamEvent)>,
+) -> Status {
+    let requests = UnboundedReceiverStream::new(requests);
+    let opened =
+        if ordered { client.ordered(requests).await } else { client.unordered(requests).await };
+    let mut replies = match opened {
+        Ok(response) => response.into_inner(),
+        Err(status) => return status,
+    };
+    loop {
+        match replies.next().await {
+            Some(Ok(reply)) => {
+                if events.send((number, StreamEvent::Reply(Box::new(reply)))).is_err() {
+                    return Status::cancelled("the client is closed");
+                }
+            }
+            Some(Err(status)) => return status,
+            None => return Status::unavailable("the server closed the stream"),
+        }
+    }
+}
