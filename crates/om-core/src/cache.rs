@@ -152,21 +152,16 @@ impl TableCache {
         let mut stopped = false;
         self.store.visit(tables::ALL[slot], range, &mut |key, value| {
             // Unflushed rows up to this key come first; one of the same key replaces it.
-            loop {
-                match newer.peek_at_most(key) {
-                    Some((unflushed, replacement)) => {
-                        let same = unflushed == key;
-                        if let Some(value) = replacement
-                            && visit(&unflushed, &value).is_break()
-                        {
-                            stopped = true;
-                            return ControlFlow::Break(());
-                        }
-                        if same {
-                            return ControlFlow::Continue(());
-                        }
-                    }
-                    None => break,
+            while let Some((unflushed, replacement)) = newer.next_at_most(key) {
+                let same = unflushed == key;
+                if let Some(value) = replacement
+                    && visit(&unflushed, &value).is_break()
+                {
+                    stopped = true;
+                    return ControlFlow::Break(());
+                }
+                if same {
+                    return ControlFlow::Continue(());
                 }
             }
             let flow = visit(key, value);
@@ -281,7 +276,7 @@ impl Unflushed {
     }
 
     /// Takes the next row if its key is `limit` or less.
-    fn peek_at_most(&mut self, limit: &[u8]) -> Option<(Bytes, Option<Bytes>)> {
+    fn next_at_most(&mut self, limit: &[u8]) -> Option<(Bytes, Option<Bytes>)> {
         let first = self.first_key()?;
         if first.as_ref() > limit {
             return None;

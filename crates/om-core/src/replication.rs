@@ -1,10 +1,8 @@
 //! Replication of keys between messages and [`ReplicationConfig`].
 
-use hdds_proto::hdds::{
-    DefaultReplicationConfig, EcReplicationConfig, ReplicationFactor as FactorProto,
-    ReplicationType,
-};
-use hdds_types::{Ec, EcCodec, ReplicationConfig, ReplicationFactor};
+use hdds_proto::convert;
+use hdds_proto::hdds::{DefaultReplicationConfig, EcReplicationConfig, ReplicationType};
+use hdds_types::{ReplicationConfig, ReplicationFactor};
 use om_proto::{BucketInfo, KeyArgs, KeyInfo, Status};
 
 use crate::error::OmError;
@@ -30,54 +28,23 @@ pub fn from_proto(
         Some(kind) => ReplicationType::try_from(kind)
             .map_err(|_| invalid(format!("Not supported replication type: {kind}")))?,
     };
-    let copies = || match factor.and_then(|factor| FactorProto::try_from(factor).ok()) {
-        Some(FactorProto::One) => Ok(ReplicationFactor::One),
-        Some(FactorProto::Three) => Ok(ReplicationFactor::Three),
-        _ => Err(invalid(format!("Replication factor {} is not supported", factor.unwrap_or(0)))),
-    };
-    match kind {
-        ReplicationType::None => Ok(None),
-        ReplicationType::Ratis => copies().map(|factor| Some(ReplicationConfig::Ratis(factor))),
-        ReplicationType::StandAlone => {
-            copies().map(|factor| Some(ReplicationConfig::StandAlone(factor)))
-        }
-        ReplicationType::Ec => {
-            let ec = ec.and_then(ec_from_proto);
-            ec.map(|ec| Some(ReplicationConfig::Ec(ec))).ok_or_else(|| {
-                invalid("The EC replication config is missing or invalid".to_owned())
-            })
-        }
-        ReplicationType::Chained => {
-            Err(invalid("Not supported replication type: CHAINED".to_owned()))
-        }
-    }
-}
-
-fn ec_from_proto(ec: &EcReplicationConfig) -> Option<Ec> {
-    let codec = match ec.codec.to_ascii_lowercase().as_str() {
-        "rs" => EcCodec::Rs,
-        "xor" => EcCodec::Xor,
-        _ => return None,
-    };
-    let positive = |number: i32| u32::try_from(number).ok().filter(|number| *number > 0);
-    Some(Ec {
-        codec,
-        data: positive(ec.data)?,
-        parity: positive(ec.parity)?,
-        chunk_bytes: positive(ec.ec_chunk_size)?,
-    })
-}
-
-fn ec_to_proto(ec: Ec) -> EcReplicationConfig {
-    EcReplicationConfig {
-        data: ec.data.cast_signed(),
-        parity: ec.parity.cast_signed(),
-        codec: match ec.codec {
-            EcCodec::Rs => "rs".to_owned(),
-            EcCodec::Xor => "xor".to_owned(),
+    let found = convert::replication(kind.into(), factor, ec).map(Some);
+    found.map_or_else(
+        || match kind {
+            ReplicationType::None => Ok(None),
+            ReplicationType::Ratis | ReplicationType::StandAlone => {
+                let factor = factor.unwrap_or(0);
+                Err(invalid(format!("Replication factor {factor} is not supported")))
+            }
+            ReplicationType::Ec => {
+                Err(invalid("The EC replication config is missing or invalid".to_owned()))
+            }
+            ReplicationType::Chained => {
+                Err(invalid("Not supported replication type: CHAINED".to_owned()))
+            }
         },
-        ec_chunk_size: ec.chunk_bytes.cast_signed(),
-    }
+        Ok,
+    )
 }
 
 /// Refuses what `ozone.replication.allowed-configs` does not name.
@@ -134,27 +101,10 @@ pub fn of_stored(key: &KeyInfo) -> ReplicationConfig {
         .unwrap_or(ReplicationConfig::Ratis(ReplicationFactor::One))
 }
 
-/// Type, factor and EC parameters as messages carry them.
-pub fn to_proto(
-    replication: ReplicationConfig,
-) -> (ReplicationType, Option<FactorProto>, Option<EcReplicationConfig>) {
-    let copies = |factor| match factor {
-        ReplicationFactor::One => Some(FactorProto::One),
-        ReplicationFactor::Three => Some(FactorProto::Three),
-    };
-    match replication {
-        ReplicationConfig::Ratis(factor) => (ReplicationType::Ratis, copies(factor), None),
-        ReplicationConfig::StandAlone(factor) => {
-            (ReplicationType::StandAlone, copies(factor), None)
-        }
-        ReplicationConfig::Ec(ec) => (ReplicationType::Ec, None, Some(ec_to_proto(ec))),
-    }
-}
-
 /// Sets a key's replication.
 pub fn write_to(replication: ReplicationConfig, key: &mut KeyInfo) {
-    let (kind, factor, ec) = to_proto(replication);
+    let (kind, factor, ec) = convert::replication_proto(replication);
     key.r#type = kind.into();
-    key.factor = factor.map(Into::into);
+    key.factor = factor;
     key.ec_replication_config = ec;
 }

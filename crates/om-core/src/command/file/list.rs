@@ -125,7 +125,7 @@ fn first_child<'a>(folder: &str, start: &'a str) -> Option<&'a str> {
         return Some(start.split('/').next().unwrap_or(""));
     }
     match start.strip_prefix(folder) {
-        Some(rest) if rest.is_empty() => Some(""),
+        Some("") => Some(""),
         Some(rest) if rest.starts_with('/') => rest[1..].split('/').next(),
         _ => {
             let children = format!("{folder}/");

@@ -43,10 +43,7 @@ pub(crate) fn read(
     reply: &OmResponse,
     form: Form,
 ) -> Result<Read, Failure> {
-    let bucket = match ns.resolve(&request.volume_name, &request.bucket_name) {
-        Ok(bucket) => bucket,
-        Err(failure) => return Err(failure),
-    };
+    let bucket = ns.resolve(&request.volume_name, &request.bucket_name)?;
     if request.bucket_name.is_empty() {
         return Err(Failure::new(Status::BucketNotFound, "Bucket name is required."));
     }

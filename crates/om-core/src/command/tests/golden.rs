@@ -135,7 +135,7 @@ fn the_requests_of_the_recording_make_the_same_rows() {
         let open_row = format!("{row}/{client_id}");
         let mut open = om.row(&tables::OPEN_KEY, &open_row).unwrap();
         for (ours, theirs) in open.key_location_list[0].key_locations.iter_mut().zip(&blocks) {
-            ours.block_id = theirs.block_id.clone();
+            ours.block_id = theirs.block_id;
         }
         let mut ns = om.ns();
         ns.put(&tables::OPEN_KEY, open_row.into_bytes(), &open);
