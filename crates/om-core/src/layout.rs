@@ -192,7 +192,7 @@ impl Bucket {
             let row = tables::path_key(self.volume_id, self.id(), walk.known_parent, part);
             if let Some(folder) = ns.get(&tables::DIRECTORY, &row)? {
                 if is_leaf {
-                    walk.leaf = Leaf::Folder(self.folder_as_key(folder, name, ns.rules));
+                    walk.leaf = Leaf::Folder(folder_as_key(self.names(), folder, name, ns.rules));
                 } else {
                     walk.known_parent = folder.object_id;
                     walk.parent_acls = Some(folder.acls);
@@ -257,29 +257,34 @@ impl Bucket {
         let (volume, bucket) = self.names();
         format!("/{volume}/{bucket}/{path}")
     }
+}
 
-    /// A folder in the shape of a key, under its full name.
-    pub fn folder_as_key(&self, folder: DirectoryInfo, name: &str, rules: &Rules) -> KeyInfo {
-        let mut key = KeyInfo {
-            volume_name: self.info.volume_name.clone(),
-            bucket_name: self.info.bucket_name.clone(),
-            key_name: name.to_owned(),
-            creation_time: folder.creation_time,
-            modification_time: folder.modification_time,
-            metadata: folder.metadata,
-            acls: folder.acls,
-            object_id: Some(folder.object_id),
-            update_id: Some(folder.update_id),
-            parent_id: Some(folder.parent_id),
-            key_location_list: vec![crate::key::location_list(0, Vec::new())],
-            latest_version: Some(0),
-            owner_name: folder.owner_name,
-            is_file: Some(false),
-            ..KeyInfo::default()
-        };
-        crate::replication::write_to(rules.default_replication, &mut key);
-        key
-    }
+/// A folder in the shape of a key, under its full name; `names` are volume and bucket.
+pub fn folder_as_key(
+    names: (&str, &str),
+    folder: DirectoryInfo,
+    name: &str,
+    rules: &Rules,
+) -> KeyInfo {
+    let mut key = KeyInfo {
+        volume_name: names.0.to_owned(),
+        bucket_name: names.1.to_owned(),
+        key_name: name.to_owned(),
+        creation_time: folder.creation_time,
+        modification_time: folder.modification_time,
+        metadata: folder.metadata,
+        acls: folder.acls,
+        object_id: Some(folder.object_id),
+        update_id: Some(folder.update_id),
+        parent_id: Some(folder.parent_id),
+        key_location_list: vec![crate::key::location_list(0, Vec::new())],
+        latest_version: Some(0),
+        owner_name: folder.owner_name,
+        is_file: Some(false),
+        ..KeyInfo::default()
+    };
+    crate::replication::write_to(rules.default_replication, &mut key);
+    key
 }
 
 /// Back from the shape of a key to a row of the directory table.

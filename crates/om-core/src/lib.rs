@@ -15,6 +15,7 @@
 pub mod acl;
 pub mod cache;
 pub mod command;
+pub mod deletion;
 pub mod error;
 pub mod key;
 pub mod layout;

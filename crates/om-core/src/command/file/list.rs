@@ -16,7 +16,7 @@ use super::{light, status};
 use crate::command::Read;
 use crate::command::key::lookup;
 use crate::error::Failure;
-use crate::layout::{Bucket, Leaf};
+use crate::layout::{Bucket, Leaf, folder_as_key};
 use crate::names;
 use crate::namespace::Namespace;
 use crate::tables;
@@ -157,7 +157,7 @@ fn level_of(
         match tables::DIRECTORY.decode(key, value.to_vec().into()) {
             Ok(child) => {
                 let name = full(&child.name);
-                let child = bucket.folder_as_key(child, &name, ns.rules);
+                let child = folder_as_key(bucket.names(), child, &name, ns.rules);
                 level.insert(key.to_vec(), (child, true));
             }
             Err(error) => broken = Some(error),

@@ -1,6 +1,8 @@
 //! `DeleteOpenKeys`: keys that were begun long ago and never committed.
 
-use om_proto::{BucketLayoutProto, DeleteOpenKeysRequest, OmResponse};
+use std::collections::BTreeMap;
+
+use om_proto::{BucketLayoutProto, DeleteOpenKeysRequest, KeyInfo, OmResponse};
 
 use crate::command::{BlocksWanted, Caller, Write};
 use crate::error::Failure;
@@ -28,15 +30,19 @@ impl Write for DeleteOpenKeysRequest {
         let open_keys = if is_tree { &tables::OPEN_FILE } else { &tables::OPEN_KEY };
         for group in self.open_keys_per_bucket {
             let bucket = ns.bucket(&group.volume_name, &group.bucket_name);
+            // Several writers of one name share a row of the deleted table.
+            let mut given_up: BTreeMap<String, Vec<KeyInfo>> = BTreeMap::new();
             for open in group.keys {
                 let row = open.name.into_bytes();
                 let Some(open) = ns.get(open_keys, &row)? else { continue };
                 ns.remove(open_keys, row);
-                let has_blocks = !key::is_empty(&open);
-                if let (Ok(bucket), true) = (&bucket, has_blocks) {
-                    let name = open.key_name.clone();
-                    key::retire(ns, bucket, &name, at.object_id(0), vec![open], at);
+                if !key::is_empty(&open) {
+                    given_up.entry(open.key_name.clone()).or_default().push(open);
                 }
+            }
+            let Ok(bucket) = &bucket else { continue };
+            for (name, keys) in given_up {
+                key::retire(ns, bucket, &name, at.object_id(0), keys, at);
             }
         }
         Ok(())

@@ -1,4 +1,5 @@
 use super::*;
+use crate::deletion;
 
 fn fso() -> Om {
     Om::with_bucket(BucketLayoutProto::FileSystemOptimized)
@@ -192,38 +193,74 @@ fn a_full_folder_goes_only_when_asked_to_with_all_in_it() {
     let message = "Unable to get file status: volume: vol bucket: buck key: dir";
     assert_eq!(refused, (Status::KeyNotFound, message.into()));
 
-    // What the directory deleting service then asks for.
-    let tree = om.row(&tables::DELETED_DIRECTORY, &trees[0]).unwrap();
-    let (volume, bucket) = (om.row(&tables::VOLUME, "/vol").unwrap(), om.bucket());
-    let (volume_id, bucket_id) = (volume.object_id.unwrap(), bucket.object_id.unwrap());
-    let below = tables::path_key(volume_id, bucket_id, tree.object_id.unwrap(), "file");
-    let mut file = om.ns().get(&tables::FILE, &below).unwrap().unwrap();
-    file.key_name = "dir/file".into();
-    om.ok(OmRequest {
-        purge_directories_request: Some(Box::new(PurgeDirectoriesRequest {
-            deleted_path: vec![PurgePathRequest {
-                volume_id,
-                bucket_id,
-                deleted_dir: Some(trees[0].clone()),
-                deleted_sub_files: vec![file],
-                mark_deleted_sub_dirs: Vec::new(),
-            }],
-            bucket_name_infos: vec![BucketNameInfo {
-                volume_id: Some(volume_id),
-                bucket_id: Some(bucket_id),
-                volume_name: Some("vol".into()),
-                bucket_name: Some("buck".into()),
-            }],
-            ..Default::default()
-        })),
-        ..kind(Type::PurgeDirectories)
-    });
+    let plan = deletion::next_directories(&om.ns(), 100).unwrap().unwrap();
+    assert_eq!(plan.deleted_path[0].deleted_dir.as_deref(), Some(trees[0].as_str()));
+    om.ok(purge(plan));
     assert!(om.rows(&tables::DELETED_DIRECTORY).is_empty());
     assert!(om.rows(&tables::FILE).is_empty());
     assert_eq!(om.rows(&tables::DELETED).len(), 1);
     let bucket = om.bucket();
     assert_eq!((bucket.used_bytes, bucket.used_namespace), (Some(0), Some(0)));
     assert_eq!((bucket.snapshot_used_bytes, bucket.snapshot_used_namespace), (Some(15), Some(1)));
+}
+
+fn purge(plan: PurgeDirectoriesRequest) -> OmRequest {
+    OmRequest { purge_directories_request: Some(Box::new(plan)), ..kind(Type::PurgeDirectories) }
+}
+
+#[test]
+fn a_deleted_tree_is_taken_apart_in_bounded_steps_until_nothing_is_left() {
+    let mut om = fso();
+    for folder in 0..4 {
+        for file in 0..5 {
+            om.put(&format!("top/d{folder}/sub/f{file}"), 5);
+        }
+    }
+    om.ok(delete_key("top", true));
+    let mut steps = 0;
+    while let Some(plan) = deletion::next_directories(&om.ns(), 3).unwrap() {
+        let path = &plan.deleted_path;
+        let moved: usize = path
+            .iter()
+            .map(|path| path.deleted_sub_files.len() + path.mark_deleted_sub_dirs.len())
+            .sum();
+        assert!(moved <= 3);
+        om.ok(purge(plan));
+        steps += 1;
+        assert!(steps < 100);
+    }
+    assert!(om.rows(&tables::DIRECTORY).is_empty());
+    assert!(om.rows(&tables::FILE).is_empty());
+    assert!(om.rows(&tables::DELETED_DIRECTORY).is_empty());
+    let deleted = om.rows(&tables::DELETED);
+    assert_eq!(deleted.len(), 20);
+    assert!(deleted[0].starts_with("/vol/buck/top/d0/sub/f0/"));
+    let bucket = om.bucket();
+    assert_eq!((bucket.used_bytes, bucket.used_namespace), (Some(0), Some(0)));
+    assert_eq!(bucket.snapshot_used_namespace, Some(20));
+}
+
+#[test]
+fn open_keys_expire_by_their_last_block_not_by_the_age_of_what_they_overwrite() {
+    for layout in [BucketLayoutProto::FileSystemOptimized, BucketLayoutProto::ObjectStore] {
+        let mut om = Om::with_bucket(layout);
+        om.put("key", 5);
+        om.now = 50_000;
+        om.ok(create_key("key", 5));
+        om.ok(create_key("key", 5));
+        assert!(deletion::expired_open_keys(&om.ns(), 50_000, 10).unwrap().is_empty());
+        let plans = deletion::expired_open_keys(&om.ns(), 50_001, 10).unwrap();
+        assert_eq!(plans.len(), 1);
+        om.ok(OmRequest {
+            delete_open_keys_request: Some(Box::new(plans[0].clone())),
+            ..kind(Type::DeleteOpenKeys)
+        });
+        assert!(om.rows(&tables::OPEN_KEY).is_empty() && om.rows(&tables::OPEN_FILE).is_empty());
+        let rows = om.rows(&tables::DELETED);
+        assert_eq!(rows.len(), 1);
+        assert_eq!(om.row(&tables::DELETED, &rows[0]).unwrap().key_info.len(), 2);
+        assert_eq!(om.info("key").status(), Status::Ok);
+    }
 }
 
 #[test]
