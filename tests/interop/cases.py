@@ -293,6 +293,18 @@ def golden_tables(path):
     return {line.split("\t")[0].strip() for line in path.read_text().splitlines()}
 
 
+# Database, directory of its golden rows, table, and words of which one has to be in what the genuine scan prints.
+SCANS = (
+    ("om.db", "om", "keyTable", ("/disk/disk/THREE",)),
+    ("om.db", "om", "volumeTable", ("/disk",)),
+    ("om.db", "om", "bucketTable", ("/disk/disk",)),
+    ("scm.db", "scm", "containers", ("OPEN", "CLOSED")),
+    ("scm.db", "scm", "pipelines", ("RATIS",)),
+    ("container.db", "datanode", "block_data", ("chunks",)),
+    ("container.db", "datanode", "metadata", ("#BLOCKCOUNT",)),
+)
+
+
 def disk(setting):
     """The genuine tools read our databases and container files."""
     with setting.cluster() as cluster, setting.client(cluster) as client:
@@ -301,28 +313,32 @@ def disk(setting):
         random_file(client.work / "five", 5 * MIB)
         for factor in ("ONE", "THREE"):
             setting.must(client, f"sh key put {home}/{factor} five -t RATIS -r {factor}")
-        conf = cluster.conf
         cluster.stop()
-        for name, golden, table, wanted in (
-                ("om.db", "om", "keyTable", f"/{home}/THREE"), ("om.db", "om", "volumeTable", "/disk"),
-                ("om.db", "om", "bucketTable", f"/{home}"), ("scm.db", "scm", "containers", "CLOSED|OPEN"),
-                ("scm.db", "scm", "pipelines", "RATIS"), ("container.db", "datanode", "block_data", "chunks"),
-                ("container.db", "datanode", "metadata", "#BLOCKCOUNT")):
-            path = cluster.find(name)[0]
-            families = clients.java(conf, "debug", "ldb", f"--db={path}", "list_column_families").out.split()
-            missing = golden_tables(GOLDEN / golden / "rows.tsv") - set(families)
-            setting.report.check(f"{name} has the genuine tables", not missing, f"missing: {missing}")
-            scan = clients.java(conf, "debug", "ldb", f"--db={path}", "scan", f"--cf={table}")
-            found = any(word in scan.out for word in wanted.split("|"))
-            setting.report.check(f"debug ldb scan reads {table} of {name}", scan.code == 0 and found, scan.out[:1500] + scan.err)
-        for path in cluster.find("container.db")[:1]:
-            volume = next(parent for parent in path.parents if (parent / "VERSION").exists())
-            listing = clients.java(conf, "debug", "datanode", "container", "list", "-D", f"hdds.datanode.dir={volume.parent}")
-            setting.report.check("the genuine debug datanode container list reads our container files",
-                                 listing.code == 0 and "KeyValueContainer" in listing.out, listing.out[:1500] + listing.err)
+        with contextlib.closing(clients.JavaClient(cluster.conf, client.work)) as tool:
+            for name, golden, table, wanted in SCANS:
+                read_database(setting, tool, cluster.find(name)[0], golden, table, wanted)
+            read_containers(setting, tool, cluster)
 
 
-CASES = {name: replay(name) for name in ("volume", "bucket", "key")} | {
+def read_database(setting, tool, path, golden, table, wanted):
+    families = tool(["debug", "ldb", f"--db={path}", "list_column_families"]).out.split()
+    missing = golden_tables(GOLDEN / golden / "rows.tsv") - set(families)
+    setting.report.check(f"{path.name} has the genuine tables", not missing, f"missing: {missing}")
+    scan = tool(["debug", "ldb", f"--db={path}", "scan", f"--cf={table}"])
+    setting.report.check(f"debug ldb scan reads {table} of {path.name}",
+                         scan.code == 0 and any(word in scan.out for word in wanted), scan.out[:1500] + scan.err)
+
+
+def read_containers(setting, tool, cluster):
+    volume = next(parent for parent in cluster.find("container.db")[0].parents if (parent / "VERSION").exists())
+    files = list(volume.rglob("*.container"))
+    # It verifies the checksum of each file, and leaves out those that it does not believe.
+    listing = tool(["debug", "-D", f"hdds.datanode.dir={volume.parent}", "datanode", "container", "list"])
+    setting.report.check("debug datanode container list believes our container files",
+                         files and listing.out.count('"containerID"') == len(files), listing.out[:1500] + listing.err)
+
+
+CASES = {name: replay(name) for name in ("getconf", "volume", "bucket", "key")} | {
     "sizes": sizes, "freon": freon, "restart": restart, "daemons": daemons, "disk": disk}
 # These judge by a Java tool, whichever client does the rest.
 NEEDS_JAVA = {"freon", "disk"}

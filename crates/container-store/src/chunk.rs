@@ -1,0 +1,239 @@
+//! Chunks in block files: the hot path of reads and writes.
+//!
+//! `chunks/<localID>.block` is the chunks of a block one after another: a chunk's offset is its offset
+//! in the file. There is no header and no checksum in it; checksums live in the block table.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use hdds_proto::datanode::{BlockData, ChunkInfo};
+use hdds_types::ContainerId;
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+
+use crate::{Code, Container, ContainerStore, StoreError};
+
+/// Largest piece that one call reads or writes (`OZONE_SCM_CHUNK_MAX_SIZE`), in bytes.
+pub const CHUNK_BYTES_MAX: u64 = 32 << 20;
+/// Block files kept open for writing per disk; the one not used for longest is closed.
+const OPEN_BLOCKS_MAX: usize = 256;
+
+/// A chunk to be written.
+#[derive(Clone, Debug)]
+pub struct ChunkWrite {
+    /// The block.
+    pub local_id: i64,
+    /// Offset, length, checksums.
+    pub info: ChunkInfo,
+    /// The bytes.
+    pub data: Bytes,
+}
+
+/// Block files open for writing, by last use.
+#[derive(Default)]
+pub(crate) struct OpenBlocks {
+    files: Mutex<(u64, FxHashMap<(ContainerId, i64), (u64, Arc<File>)>)>,
+}
+
+impl OpenBlocks {
+    fn get(&self, container: &Container, local_id: i64) -> io::Result<Arc<File>> {
+        let key = (container.id(), local_id);
+        {
+            let mut guard = self.files.lock();
+            let (clock, files) = &mut *guard;
+            *clock += 1;
+            if let Some((used, file)) = files.get_mut(&key) {
+                *used = *clock;
+                return Ok(file.clone());
+            }
+        }
+        let path = container.block_path(local_id);
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = Arc::new(file);
+        let mut guard = self.files.lock();
+        let (clock, files) = &mut *guard;
+        if files.len() >= OPEN_BLOCKS_MAX
+            && let Some(oldest) =
+                files.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key)
+        {
+            files.remove(&oldest);
+        }
+        files.insert(key, (*clock, file.clone()));
+        Ok(file)
+    }
+
+    /// The block is complete or removed.
+    pub(crate) fn close(&self, container: ContainerId, local_id: i64) -> Option<Arc<File>> {
+        self.files.lock().1.remove(&(container, local_id)).map(|(_, file)| file)
+    }
+
+    /// The container is closed or removed.
+    pub(crate) fn close_all(&self, container: ContainerId) {
+        self.files.lock().1.retain(|(id, _), _| *id != container);
+    }
+}
+
+impl ContainerStore {
+    /// Writes a chunk into its block file, creating the container's files if need be. Runs on the
+    /// write lane of the block. What it overwrites must be the tail of an earlier attempt; what it
+    /// adds must begin at the end of the file.
+    ///
+    /// # Errors
+    /// The container takes no writes; `INVALID_WRITE_SIZE`; `CHUNK_FILE_INCONSISTENCY` when bytes
+    /// before it are missing; `CHECKSUM_MISMATCH` if checked; the disk's.
+    pub fn write_chunk(&self, container: &Container, write: &ChunkWrite) -> Result<(), StoreError> {
+        container.check_writable()?;
+        let ChunkWrite { local_id, info, data } = write;
+        if info.len == 0 {
+            return Ok(());
+        }
+        if info.len != data.len() as u64 {
+            return Err(StoreError::new(
+                Code::InvalidWriteSize,
+                format!(
+                    "data array does not match the length specified. DataLen: {} Byte Array: {}",
+                    info.len,
+                    data.len()
+                ),
+            ));
+        }
+        if self.settings.verify_on_write {
+            chunk_checksum::verify(&info.checksum_data, 0, data).map_err(|error| {
+                StoreError::new(
+                    Code::ChecksumMismatch,
+                    format!("chunk {}: {error}", info.chunk_name),
+                )
+            })?;
+        }
+        self.ensure_on_disk(container)?;
+        let grown = self.put_bytes(container, *local_id, info, data)?;
+        container.add_bytes(i64::try_from(grown).unwrap_or(i64::MAX));
+        container.counters.writes.fetch_add(1, Ordering::Relaxed);
+        container.counters.write_bytes.fetch_add(info.len, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Returns by how much the file grew.
+    fn put_bytes(
+        &self,
+        container: &Container,
+        local_id: i64,
+        info: &ChunkInfo,
+        data: &[u8],
+    ) -> Result<u64, StoreError> {
+        let fail = |error: io::Error| {
+            let path = container.block_path(local_id);
+            let failure = StoreError::io(format!("cannot write {}", path.display()), &error);
+            if failure.code != Code::DiskOutOfSpace {
+                container.volume().check();
+            }
+            failure
+        };
+        let file = container.volume().open_blocks.get(container, local_id).map_err(fail)?;
+        let before = file.metadata().map_err(fail)?.len();
+        let end = info.offset.checked_add(info.len).ok_or_else(|| {
+            StoreError::new(Code::InvalidWriteSize, format!("chunk {} has no end", info.chunk_name))
+        })?;
+        if info.offset > before {
+            return Err(StoreError::new(
+                Code::ChunkFileInconsistency,
+                format!(
+                    "Chunk file offset {} does not match blockFile length {before}: {}",
+                    info.offset,
+                    container.block_path(local_id).display()
+                ),
+            ));
+        }
+        file.write_all_at(data, info.offset).map_err(fail)?;
+        if self.settings.sync_chunks {
+            file.sync_data().map_err(fail)?;
+        }
+        Ok(end.saturating_sub(before))
+    }
+
+    /// Reads `len` bytes at `offset` of a block. Runs on a read thread.
+    ///
+    /// # Errors
+    /// `UNABLE_TO_FIND_CHUNK` when the block file is not there or too short; the disk's.
+    pub fn read_chunk(
+        &self,
+        container: &Container,
+        local_id: i64,
+        offset: u64,
+        len: u64,
+    ) -> Result<Bytes, StoreError> {
+        if len > CHUNK_BYTES_MAX {
+            return Err(StoreError::new(
+                Code::UnsupportedRequest,
+                format!("Oversize read. max: {CHUNK_BYTES_MAX}, actual: {len}"),
+            ));
+        }
+        let path = container.block_path(local_id);
+        let data = File::open(&path).and_then(|file| read_at(&file, offset, len as usize));
+        let data = data.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => StoreError::new(
+                Code::UnableToFindChunk,
+                format!("Chunk file cannot be read at {offset}+{len}: {}: {error}", path.display()),
+            ),
+            _ => {
+                container.volume().check();
+                StoreError::io(format!("cannot read {}", path.display()), &error)
+            }
+        })?;
+        container.counters.reads.fetch_add(1, Ordering::Relaxed);
+        container.counters.read_bytes.fetch_add(len, Ordering::Relaxed);
+        Ok(data)
+    }
+
+    /// The last PutBlock of a block: its file must be there; the open file is let go
+    /// (`FilePerBlockStrategy.finishWriteChunks`).
+    pub(crate) fn finish_block(
+        &self,
+        container: &Container,
+        block: &BlockData,
+    ) -> Result<(), StoreError> {
+        let local_id = block.block_id.local_id;
+        let open = container.volume().open_blocks.close(container.id(), local_id);
+        let path = container.block_path(local_id);
+        if open.is_none() && !path.is_file() {
+            return Err(StoreError::new(
+                Code::UnableToFindChunk,
+                format!("Chunk file not found: {}", path.display()),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Reads exactly `len` bytes without clearing the buffer first.
+fn read_at(file: &File, offset: u64, len: usize) -> io::Result<Bytes> {
+    let mut buffer: Vec<u8> = Vec::with_capacity(len);
+    while buffer.len() < len {
+        let position = offset
+            .checked_add(buffer.len() as u64)
+            .and_then(|position| libc::off_t::try_from(position).ok())
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        let wanted = len - buffer.len();
+        let spare = buffer.spare_capacity_mut().as_mut_ptr().cast();
+        // SAFETY: the spare capacity is at least `len - buffer.len()` bytes and outlives the call.
+        let read = unsafe { libc::pread(file.as_raw_fd(), spare, wanted, position) };
+        match usize::try_from(read) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            // SAFETY: `pread` initialised the next `read` bytes, which are within the capacity.
+            Ok(read) => unsafe { buffer.set_len(buffer.len() + read) },
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    Ok(Bytes::from(buffer))
+}
