@@ -214,6 +214,12 @@ pub fn algorithm_of(data: &ChecksumData) -> Result<Algorithm, ChecksumError> {
         .map_err(|_| ChecksumError::UnknownType(data.r#type))
 }
 
+/// The CRC of two texts behind each other, from the CRC of each and the length of the second, in
+/// bytes; `None` for what is no CRC.
+pub fn combine(algorithm: Algorithm, first: u32, second: u32, second_bytes: u64) -> Option<u32> {
+    piece::combine(algorithm, first, second, second_bytes)
+}
+
 /// What to check: `None` when there is nothing to check.
 fn plan(
     expected: &ChecksumData,

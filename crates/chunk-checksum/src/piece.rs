@@ -42,6 +42,22 @@ pub(crate) fn sum(algorithm: Algorithm, piece: &[u8]) -> Sum {
     }
 }
 
+/// See [`crate::combine`].
+pub(crate) fn combine(
+    algorithm: Algorithm,
+    first: u32,
+    second: u32,
+    second_bytes: u64,
+) -> Option<u32> {
+    let kind = match algorithm {
+        Algorithm::Crc32 => CrcAlgorithm::Crc32IsoHdlc,
+        Algorithm::Crc32c => CrcAlgorithm::Crc32Iscsi,
+        Algorithm::None | Algorithm::Sha256 | Algorithm::Md5 => return None,
+    };
+    let joined = crc_fast::checksum_combine(kind, first.into(), second.into(), second_bytes);
+    u32::try_from(joined).ok()
+}
+
 /// A 32 bit CRC in the four bytes that Java's `ByteBuffer.putInt` writes.
 fn crc(value: u64) -> Sum {
     let [_, _, _, _, low @ ..] = value.to_be_bytes();

@@ -69,3 +69,17 @@ fn none_has_no_sums_and_always_passes() {
     verify(&sums, 0, &bytes(9)).unwrap();
     assert!(compute(Algorithm::Crc32, 1024, &[]).checksums.is_empty());
 }
+
+#[test]
+fn the_crc_of_a_whole_is_composed_from_its_parts() {
+    let text = b"composed from two parts of different length";
+    let crc = |part: &[u8]| {
+        let sums = compute(Algorithm::Crc32, 1 << 20, part).checksums;
+        u32::from_be_bytes(sums[0][..].try_into().unwrap())
+    };
+    let (head, tail) = text.split_at(13);
+    let joined = combine(Algorithm::Crc32, crc(head), crc(tail), tail.len() as u64);
+    assert_eq!(joined, Some(crc(text)));
+    assert_eq!(combine(Algorithm::Crc32, 0, crc(head), head.len() as u64), Some(crc(head)));
+    assert_eq!(combine(Algorithm::Md5, 0, 0, 0), None);
+}

@@ -1,1 +1,79 @@
 //! Volumes, buckets and keys for clients.
+//!
+//! ```text
+//!  OzoneClient ──► om: OmClient ──► failover ──► hadoop-rpc ──► Ozone Manager
+//!      │ volume, bucket, acl, key: one file per noun
+//!      └─► key::writer, key::reader ──► hdds-client: blocks ──► datanodes
+//! ```
+//! * The identity of a call (client id, call id) is kept over every retry and failover, so that a
+//!   write resent after a change of leader is answered from the retry cache.
+//! * Failures the Ozone Manager reports carry its own status name and message ([`OmError`]).
+//! * Nothing here prints; long waits are told to an observer ([`OmClient::observe`]).
+//!
+//! Start reading at [`OzoneClient`], then [`om::failover`].
+
+pub mod acl;
+pub mod bucket;
+mod error;
+pub mod key;
+pub mod names;
+pub mod om;
+pub mod replication;
+pub mod settings;
+pub mod user;
+pub mod volume;
+
+use std::sync::Arc;
+
+use ozone_config::Configuration;
+
+pub use acl::Acl;
+pub use bucket::Bucket;
+pub use error::{ClientError, OmError};
+pub use om::{OmAddress, OmClient};
+pub use settings::ClientSettings;
+pub use volume::Volume;
+
+/// Quota value for "no limit".
+pub const QUOTA_RESET: i64 = -1;
+/// Quota value of volumes and buckets that are older than quotas.
+pub const QUOTA_OLD: i64 = -2;
+
+/// Entry point: one cluster, one user. Clones share connections.
+#[derive(Clone)]
+pub struct OzoneClient {
+    pub(crate) om: OmClient,
+    pub(crate) blocks: hdds_client::Datanodes,
+    pub(crate) settings: Arc<ClientSettings>,
+    pub(crate) user: Arc<str>,
+}
+
+impl OzoneClient {
+    /// A client of the Ozone Manager(s) at `address`, acting as the current user
+    /// (`HADOOP_USER_NAME`, else the user of the process). Connects on first use.
+    ///
+    /// # Errors
+    /// The configuration names no such Ozone Manager, or holds a malformed value.
+    pub fn new(conf: &Configuration, address: &OmAddress) -> Result<Self, ClientError> {
+        let user = user::current();
+        let settings = Arc::new(ClientSettings::load(conf)?);
+        let om = OmClient::new(conf, address, &user, &settings.failover)?;
+        let blocks = hdds_client::Datanodes::new(settings.blocks.clone());
+        Ok(Self { om, blocks, settings, user: user.into() })
+    }
+
+    /// The Ozone Manager, for requests that have no method here.
+    pub fn om(&self) -> &OmClient {
+        &self.om
+    }
+
+    /// Who this client acts as.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// Settings in force.
+    pub fn settings(&self) -> &ClientSettings {
+        &self.settings
+    }
+}

@@ -18,6 +18,8 @@ const INCLUDE_DEPTH_MAX: usize = 8;
 pub struct Sources {
     /// `--config DIR`. Else `OZONE_CONF_DIR`, else `$OZONE_HOME/etc/hadoop` if it exists.
     pub directory: Option<PathBuf>,
+    /// More files, in order, each on top of what comes before (`-conf`).
+    pub files: Vec<PathBuf>,
     /// `-D key=value`, in order.
     pub overrides: Vec<String>,
 }
@@ -48,6 +50,9 @@ pub fn load(sources: &Sources) -> Result<Configuration, ConfigError> {
                 read(&path, &mut conf, 0)?;
             }
         }
+    }
+    for path in &sources.files {
+        read(path, &mut conf, 0)?;
     }
     for text in &sources.overrides {
         let (key, value) =

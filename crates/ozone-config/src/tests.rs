@@ -70,6 +70,7 @@ fn files_are_read_and_the_command_line_wins() {
     fs::write(dir.path().join("ozone-site.xml"), site).unwrap();
     let sources = Sources {
         directory: Some(dir.path().to_owned()),
+        files: Vec::new(),
         overrides: vec!["ozone.om.address=host:2".to_owned()],
     };
     let conf = Configuration::load(&sources).unwrap();

@@ -1,17 +1,25 @@
-//! The command line: options for all commands, and the tree of commands.
+//! The command line: options for all commands, the tree of commands, and what is said about a wrong
+//! one. First lines of errors and exit codes are those of the genuine tools; the help is ours.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use ozone_config::{ConfigError, Configuration, Sources};
 
+use crate::completion::CompletionArgs;
 use crate::daemon::{DatanodeArgs, OmArgs, ScmArgs};
+use crate::failure::EXIT_USAGE;
+use crate::getconf::GetconfArgs;
 use crate::local::LocalArgs;
+use crate::sh::ShArgs;
 
 /// Apache Ozone, in one program.
 #[derive(Parser, Debug)]
-#[command(name = "ozone", disable_version_flag = true, infer_subcommands = false)]
+#[command(name = "ozone", version = crate::version::SHORT, propagate_version = true)]
+#[command(subcommand_value_name = "COMMAND", max_term_width = 100)]
 pub struct Cli {
     /// Options for all commands.
     #[command(flatten)]
@@ -23,6 +31,7 @@ pub struct Cli {
 
 /// Options for all commands.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "For all commands")]
 pub struct GlobalArgs {
     /// Directory with ozone-site.xml (default: $OZONE_CONF_DIR)
     #[arg(long, global = true, value_name = "DIR")]
@@ -31,30 +40,47 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "FILE")]
     pub conf: Option<PathBuf>,
     /// Set one configuration key for this call
-    #[arg(short = 'D', long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
-    pub set: Vec<(String, String)>,
-    /// Show the chain of causes when a command fails
+    #[arg(short = 'D', long = "set", global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Tell more: what was done, and the chain of causes of a failure
     #[arg(long, global = true)]
     pub verbose: bool,
+}
+
+impl GlobalArgs {
+    /// The settings of this call.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is no configuration.
+    pub fn configuration(&self) -> Result<Configuration, ConfigError> {
+        Configuration::load(&Sources {
+            directory: self.config.clone(),
+            files: self.conf.iter().cloned().collect(),
+            overrides: self.set.clone(),
+        })
+    }
 }
 
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    /// Volumes, buckets and keys
+    #[command(visible_alias = "shell")]
+    Sh(ShArgs),
+    /// A whole cluster in this process
+    Local(LocalArgs),
     /// Storage Container Manager: start it, or prepare its directory with --init
     Scm(ScmArgs),
     /// Ozone Manager: start it, or prepare its directory with --init
     Om(OmArgs),
     /// Datanode: start it
     Datanode(DatanodeArgs),
-    /// A whole cluster in this process
-    Local(LocalArgs),
-}
-
-fn key_value(text: &str) -> Result<(String, String), String> {
-    text.split_once('=')
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .ok_or_else(|| format!("{text:?} is not of the form KEY=VALUE"))
+    /// Values of the configuration
+    Getconf(GetconfArgs),
+    /// This program's version and that of Apache Ozone it is compatible with
+    Version,
+    /// Completion of commands and options for a shell
+    Completion(CompletionArgs),
 }
 
 /// Understands a command line, or says on stderr what is wrong with it (or prints the help that
@@ -63,8 +89,188 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 /// # Errors
 /// The exit code to leave with.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
-    Cli::try_parse_from(arguments).map_err(|error| {
+    let arguments: Vec<OsString> = arguments.into_iter().map(modern).collect();
+    Cli::try_parse_from(&arguments).map_err(|error| refuse(&error, &arguments))
+}
+
+/// Spellings with one dash that clap does not know.
+fn modern(argument: OsString) -> OsString {
+    match argument.to_str() {
+        Some("-conf") => "--conf".into(),
+        Some("-al") => "--acls".into(),
+        Some("-confKey") => "confKey".into(),
+        Some("-ozonemanagers") => "ozonemanagers".into(),
+        Some("-storagecontainermanagers") => "storagecontainermanagers".into(),
+        Some(text) if text.starts_with("-conf=") => format!("-{text}").into(),
+        _ => argument,
+    }
+}
+
+fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let Some(line) = first_line(error, arguments) else {
+        // Help and version were asked for.
         let _ = error.print();
-        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE));
+    };
+    eprintln!("{line}");
+    if let Some(hint) = suggestion(error) {
+        eprintln!("Did you mean {hint}?");
+    }
+    match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => eprintln!("{usage}"),
+        _ => {
+            let mut command = deepest(arguments);
+            eprintln!("{}", command.render_help());
+        }
+    }
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// The first line of an error, as picocli words it; `None` where nothing is wrong.
+fn first_line(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
+    let text = |kind| error.get(kind).map(|value| value.to_string());
+    let argument = text(ContextKind::InvalidArg).unwrap_or_default();
+    Some(match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => return None,
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            "Missing required subcommand".to_owned()
+        }
+        ErrorKind::InvalidSubcommand => {
+            unmatched(&text(ContextKind::InvalidSubcommand).unwrap_or_default(), arguments)
+        }
+        ErrorKind::UnknownArgument if argument.starts_with('-') => {
+            format!("Unknown option: '{argument}'")
+        }
+        ErrorKind::UnknownArgument => unmatched(&argument, arguments),
+        ErrorKind::MissingRequiredArgument => missing(error),
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
+            let value = text(ContextKind::InvalidValue).unwrap_or_default();
+            let name = argument.split([' ', '=']).next().unwrap_or_default();
+            if value.is_empty() {
+                format!("Missing required parameter for option '{name}'")
+            } else {
+                format!("Invalid value for option '{name}': '{value}' is not valid")
+            }
+        }
+        _ => {
+            let rendered = error.to_string();
+            let line = rendered.lines().next().unwrap_or_default();
+            line.strip_prefix("error: ").unwrap_or(line).to_owned()
+        }
     })
+}
+
+/// Picocli counts the arguments after the name of the tool (`ozone sh`).
+fn unmatched(word: &str, arguments: &[OsString]) -> String {
+    const TOOLS: [&str; 3] = ["sh", "shell", "getconf"];
+    let is_tool = |argument: &OsString| argument.to_str().is_some_and(|a| TOOLS.contains(&a));
+    let tool = arguments.iter().position(is_tool);
+    let begin = tool.map_or(1, |index| index + 1);
+    let after = arguments.get(begin..).unwrap_or_default();
+    let index = after.iter().position(|argument| argument == word).unwrap_or(0);
+    format!("Unmatched argument at index {index}: '{word}'")
+}
+
+fn missing(error: &clap::Error) -> String {
+    let names = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(names)) => names.clone(),
+        Some(other) => vec![other.to_string()],
+        None => Vec::new(),
+    };
+    let quoted = |names: Vec<String>| -> String {
+        names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
+    };
+    let plural = |names: &[String]| if names.len() == 1 { "" } else { "s" };
+    let (options, parameters): (Vec<_>, Vec<_>) =
+        names.into_iter().partition(|name| name.starts_with('-'));
+    if parameters.is_empty() {
+        let options: Vec<String> = options.iter().map(|name| name.replacen(' ', "=", 1)).collect();
+        return format!("Missing required option{}: {}", plural(&options), quoted(options));
+    }
+    format!("Missing required parameter{}: {}", plural(&parameters), quoted(parameters))
+}
+
+fn suggestion(error: &clap::Error) -> Option<String> {
+    let quoted = |value: &ContextValue| match value {
+        ContextValue::String(text) => Some(format!("'{text}'")),
+        ContextValue::Strings(texts) => texts.first().map(|text| format!("'{text}'")),
+        _ => None,
+    };
+    [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg]
+        .into_iter()
+        .find_map(|kind| error.get(kind).and_then(quoted))
+}
+
+/// The command that the arguments name, as far as they do.
+fn deepest(arguments: &[OsString]) -> clap::Command {
+    let mut command = Cli::command();
+    command.build();
+    for argument in arguments.iter().skip(1).filter_map(|argument| argument.to_str()) {
+        if let Some(next) = command.find_subcommand(argument) {
+            command = next.clone();
+        }
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> String {
+        let arguments: Vec<OsString> = text.split(' ').map(|w| modern(w.into())).collect();
+        match Cli::try_parse_from(&arguments) {
+            Ok(_) => "understood".to_owned(),
+            Err(error) => first_line(&error, &arguments).unwrap_or("help".to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_tree_of_commands_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_command_lines_are_answered_as_picocli_does() {
+        assert_eq!(
+            line("ozone sh key put"),
+            "Missing required parameters: '<value>', '<fileName>'"
+        );
+        assert_eq!(line("ozone sh key put v/b/k"), "Missing required parameter: '<fileName>'");
+        assert_eq!(line("ozone sh key put v/b/k f --nope"), "Unknown option: '--nope'");
+        assert_eq!(line("ozone sh key bogus"), "Unmatched argument at index 1: 'bogus'");
+        assert_eq!(line("ozone sh bucket"), "Missing required subcommand");
+        assert_eq!(line("ozone sh volume delete v --recursive"), "Unknown option: '--recursive'");
+        assert_eq!(
+            line("ozone sh key rewrite v/b/k"),
+            "Missing required options: '--type=<type>', '--replication=<replication>'"
+        );
+    }
+
+    #[test]
+    fn genuine_spellings_are_understood() {
+        for text in [
+            "ozone --config /etc sh volume create /v",
+            "ozone sh -D a=b vol ls --length -1",
+            "ozone sh -conf /x.xml key ls /v/b -l 5 -p a -s b",
+            "ozone sh key put /v/b/k f -t RATIS -r ONE --stream",
+            "ozone sh key put /v/b/k f --replication-type=RATIS --replication=ONE",
+            "ozone sh bucket create /v/b --layout obs --quota 1GB -u me",
+            "ozone sh bucket setacl /v/b -al user:a:rw,group:b:r",
+            "ozone sh volume getacl /v --json=false",
+            "ozone sh volume delete -r -y -t 4 /v",
+            "ozone getconf -confKey ozone.om.address",
+            "ozone getconf -ozonemanagers",
+            "ozone scm --init --clusterid x",
+            "ozone shell key cat /v/b/k --verbose",
+        ] {
+            assert_eq!(line(text), "understood", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_command_gets_a_suggestion() {
+        let error = Cli::try_parse_from(["ozone", "sh", "key", "pt"]).unwrap_err();
+        assert_eq!(suggestion(&error).as_deref(), Some("'put'"));
+    }
 }

@@ -1,24 +1,32 @@
 //! The `ozone` command: every daemon, shell and tool.
 //!
 //! ```text
-//!  argv ─► legacy (single-dash spellings) ─► cli (clap tree) ─┬─► sh::…        volumes, buckets, keys
-//!                                                             ├─► getconf, version, completion
-//!                                                             ├─► daemon::…    scm, om, datanode
-//!                                                             └─► local::…     a whole cluster in this process
+//!  argv ─► cli (clap tree) ─┬─► sh::…        volumes, buckets, keys
+//!                           ├─► getconf, version, completion
+//!                           ├─► daemon::…    scm, om, datanode
+//!                           └─► local::…     a whole cluster in this process
 //! ```
 //!
-//! Each command returns an [`ExitCode`]; what goes to which stream, and with which code, follows
-//! the Java commands (picocli: 2 for a wrong command line, 255 for a failed command).
-//! Start reading at [`cli`].
+//! What goes to which stream, and with which exit code, follows the Java commands (picocli: 2 for a
+//! wrong command line, 255 for a failed command); see [`failure`]. Start reading at [`cli`].
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub mod address;
 pub mod cli;
+pub mod completion;
 pub mod daemon;
+pub mod failure;
+pub mod getconf;
+pub mod json;
 pub mod local;
+mod progress;
+pub mod sh;
+pub mod version;
 
 use cli::Command;
+use failure::{EXIT_FAILED, Failure};
 
 /// Runs one command line; the first argument is the name of the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -26,14 +34,29 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let outcome = match cli.command {
-        Command::Scm(args) => daemon::scm(&cli.global, args),
-        Command::Om(args) => daemon::om(&cli.global, args),
-        Command::Datanode(args) => daemon::datanode(&cli.global, args),
-        Command::Local(args) => local::run(&cli.global, args),
-    };
+    let global = cli.global;
+    match cli.command {
+        Command::Sh(args) => leave(sh::run(&global, args), global.verbose),
+        Command::Getconf(args) => leave(getconf::run(&global, &args), global.verbose),
+        Command::Version => leave(Ok(version::run()), global.verbose),
+        Command::Completion(args) => leave(Ok(completion::run(&args)), global.verbose),
+        Command::Scm(args) => served(daemon::scm(&global, args)),
+        Command::Om(args) => served(daemon::om(&global, args)),
+        Command::Datanode(args) => served(daemon::datanode(&global, args)),
+        Command::Local(args) => served(local::run(&global, args)),
+    }
+}
+
+fn leave(outcome: Result<(), Failure>, verbose: bool) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(verbose),
+    }
+}
+
+fn served(outcome: anyhow::Result<ExitCode>) -> ExitCode {
     outcome.unwrap_or_else(|error| {
         eprintln!("{error:#}");
-        ExitCode::from(255)
+        ExitCode::from(EXIT_FAILED)
     })
 }

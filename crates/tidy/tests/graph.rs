@@ -105,7 +105,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "ozone-client",
-        &["om-proto", "hdds-client", "hdds-proto", "hdds-types", "hadoop-rpc", "ozone-config"],
+        &[
+            "om-proto",
+            "hdds-client",
+            "hdds-proto",
+            "hdds-types",
+            "hadoop-rpc",
+            "chunk-checksum",
+            "ozone-config",
+        ],
     ),
     // binary
     (

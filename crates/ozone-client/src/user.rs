@@ -1,0 +1,33 @@
+//! Who the client acts as when there is no Kerberos.
+
+use std::ffi::CStr;
+
+/// Bytes for the answer of `getpwuid_r`.
+const PASSWD_BYTES: usize = 16 << 10;
+
+/// `HADOOP_USER_NAME` if set, else the name of the process's user, else its number.
+pub fn current() -> String {
+    match std::env::var("HADOOP_USER_NAME") {
+        Ok(name) if !name.is_empty() => name,
+        _ => process_user(),
+    }
+}
+
+fn process_user() -> String {
+    // SAFETY: geteuid takes nothing and cannot fail.
+    let uid = unsafe { libc::geteuid() };
+    // SAFETY: all-zero is a valid `passwd`: plain integers and null pointers.
+    let mut record: libc::passwd = unsafe { std::mem::zeroed() };
+    let mut buffer = vec![0; PASSWD_BYTES];
+    let mut found = std::ptr::null_mut();
+    // SAFETY: record, buffer and found live through the call, and the length is the buffer's.
+    let code = unsafe {
+        libc::getpwuid_r(uid, &raw mut record, buffer.as_mut_ptr(), buffer.len(), &raw mut found)
+    };
+    if code != 0 || found.is_null() || record.pw_name.is_null() {
+        return uid.to_string();
+    }
+    // SAFETY: on success pw_name points to a terminated text inside buffer, which still lives.
+    let name = unsafe { CStr::from_ptr(record.pw_name) };
+    name.to_string_lossy().into_owned()
+}

@@ -1,0 +1,37 @@
+//! `ozone completion SHELL`: a script that completes commands and options.
+
+use std::io;
+
+use clap::{Args, CommandFactory, ValueEnum};
+use clap_complete::Shell;
+
+use crate::cli::Cli;
+
+/// `ozone completion`.
+#[derive(Args, Debug)]
+pub struct CompletionArgs {
+    /// The shell; e.g. `source <(ozone completion bash)`
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Target,
+}
+
+/// Shells with completion.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Target {
+    /// bash
+    Bash,
+    /// zsh
+    Zsh,
+    /// fish
+    Fish,
+}
+
+/// Prints the script.
+pub fn run(args: &CompletionArgs) {
+    let shell = match args.shell {
+        Target::Bash => Shell::Bash,
+        Target::Zsh => Shell::Zsh,
+        Target::Fish => Shell::Fish,
+    };
+    clap_complete::generate(shell, &mut Cli::command(), "ozone", &mut io::stdout());
+}
