@@ -405,3 +405,53 @@ fn many_groups_share_a_writer() {
         assert_eq!(opened.read_all(), entries(1, 0..30));
     }
 }
+
+#[test]
+fn logs_that_java_wrote_are_opened_and_continued() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/ratis");
+    for (name, term) in [("scm", 2), ("datanode", 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(current(folder.path())).unwrap();
+        for file in fs::read_dir(golden.join(name)).unwrap() {
+            let file = file.unwrap();
+            if file.file_type().unwrap().is_file() {
+                fs::copy(file.path(), current(folder.path()).join(file.file_name())).unwrap();
+            }
+        }
+        let disk = Disk::open(folder.path()).unwrap();
+        let mut opened = open(&disk, LogSettings::default()).unwrap();
+        let found = &opened.found;
+        assert_eq!(found.metadata.term, term);
+        assert_eq!(found.metadata.voted_for.as_deref().map(str::len), Some(36));
+        let stored = found.stored_configuration.clone().unwrap();
+        assert!(found.configurations.contains(&stored), "{name}");
+        assert!(found.noted_commit.is_some());
+        let (next, last) = (found.next, found.last().unwrap());
+        assert_eq!(last, (term, next - 1));
+
+        // What we would write for these entries is what Java wrote, byte for byte.
+        let all = opened.read_all();
+        for file in files(folder.path()) {
+            let bytes = fs::read(current(folder.path()).join(&file)).unwrap();
+            let first: u64 = file
+                .trim_start_matches("log_")
+                .trim_start_matches("inprogress_")
+                .split('-')
+                .next()
+                .and_then(|n| n.parse().ok())
+                .unwrap();
+            let mut ours = b"RaftLog1".to_vec();
+            for entry in all.iter().skip(first as usize) {
+                let mut frame = Vec::new();
+                ratis_log::format::encode(entry, &mut frame);
+                if !bytes[ours.len()..].starts_with(&frame) {
+                    break;
+                }
+                ours.extend(frame);
+            }
+            assert!(bytes[ours.len()..].iter().all(|b| *b == 0), "{name} {file}");
+        }
+        opened.append(&entries(term, next..next + 3));
+        assert_eq!(opened.read_all().len() as u64, next + 3);
+    }
+}

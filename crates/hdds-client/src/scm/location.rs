@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use hdds_proto::container::*;
+use hdds_proto::convert::{pipeline_id_proto, uuid_proto};
 use hdds_proto::hdds::{
     ContainerInfoProto, ContainerWithPipeline, EcReplicationConfig, GetScmInfoRequestProto,
     GetScmInfoResponseProto, LifeCycleState, Node, NodeOperationalState, NodeState, Pipeline,
-    PipelineId as PipelineIdProto, QueryScope, ReplicationFactor, ReplicationType,
-    ScmContainerReplicaProto, Uuid as UuidProto,
+    QueryScope, ReplicationFactor, ReplicationType, ScmContainerReplicaProto,
 };
 use hdds_types::{ContainerId, DatanodeId, PipelineId};
 use ozone_config::Configuration;
@@ -308,11 +308,9 @@ impl ScmClient {
     /// # Errors
     /// See [`ScmError`].
     pub async fn query_node(&self, id: DatanodeId) -> Result<Option<Node>, ScmError> {
-        let (most_sig_bits, least_sig_bits) = id.halves();
         let mut message = envelope(Type::SingleNodeQuery);
-        message.single_node_query_request = Some(Box::new(SingleNodeQueryRequestProto {
-            uuid: UuidProto { most_sig_bits, least_sig_bits },
-        }));
+        message.single_node_query_request =
+            Some(Box::new(SingleNodeQueryRequestProto { uuid: uuid_proto(id.0) }));
         let answer = self.send(&message).await?.single_node_query_response;
         Ok(answer.ok_or_else(|| missing("singleNodeQueryResponse"))?.datanode)
     }
@@ -334,7 +332,8 @@ impl ScmClient {
     /// See [`ScmError`].
     pub async fn get_pipeline(&self, id: PipelineId) -> Result<Pipeline, ScmError> {
         let mut message = envelope(Type::GetPipeline);
-        let request = GetPipelineRequestProto { pipeline_id: pipeline_id(id), trace_id: None };
+        let request =
+            GetPipelineRequestProto { pipeline_id: pipeline_id_proto(id), trace_id: None };
         message.get_pipeline_request = Some(Box::new(request));
         let answer = self.send(&message).await?.get_pipeline_response;
         Ok(answer.ok_or_else(|| missing("getPipelineResponse"))?.pipeline)
@@ -346,7 +345,8 @@ impl ScmClient {
     /// See [`ScmError`].
     pub async fn close_pipeline(&self, id: PipelineId) -> Result<(), ScmError> {
         let mut message = envelope(Type::ClosePipeline);
-        let request = ClosePipelineRequestProto { pipeline_id: pipeline_id(id), trace_id: None };
+        let request =
+            ClosePipelineRequestProto { pipeline_id: pipeline_id_proto(id), trace_id: None };
         message.close_pipeline_request = Some(Box::new(request));
         self.send(&message).await.map(drop)
     }
@@ -423,15 +423,6 @@ fn envelope(kind: Type) -> ScmContainerLocationRequest {
 /// The id as the wire has it.
 fn signed(id: ContainerId) -> i64 {
     id.0.cast_signed()
-}
-
-/// Both forms: text for old servers, halves for new ones.
-fn pipeline_id(id: PipelineId) -> PipelineIdProto {
-    let (most_sig_bits, least_sig_bits) = id.halves();
-    PipelineIdProto {
-        id: Some(id.to_string()),
-        uuid128: Some(UuidProto { most_sig_bits, least_sig_bits }),
-    }
 }
 
 fn missing(field: &str) -> ScmError {

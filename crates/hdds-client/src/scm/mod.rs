@@ -23,3 +23,6 @@ pub use settings::ScmClientSettings;
 
 /// `version` of every request: `ClientVersion.BUCKET_LAYOUT_SUPPORT`.
 pub(crate) const CLIENT_VERSION: u32 = 3;
+
+#[cfg(test)]
+mod tests;
