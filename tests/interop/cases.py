@@ -300,7 +300,7 @@ SCANS = (
     ("om.db", "om", "bucketTable", ("/disk/disk",)),
     ("scm.db", "scm", "containers", ("OPEN", "CLOSED")),
     ("scm.db", "scm", "pipelines", ("RATIS",)),
-    ("container.db", "datanode", "block_data", ("chunks",)),
+    ("container.db", "datanode", "block_data", ("chunkName_",)),
     ("container.db", "datanode", "metadata", ("#BLOCKCOUNT",)),
 )
 
