@@ -68,6 +68,26 @@ pub fn add(acls: &mut Vec<OzoneAclInfo>, acl: OzoneAclInfo) {
     }
 }
 
+/// Takes rights away from a grantee; without any he leaves the list.
+pub fn remove(acls: &mut Vec<OzoneAclInfo>, acl: &OzoneAclInfo) {
+    acls.retain_mut(|other| {
+        let same = other.r#type == acl.r#type
+            && other.name == acl.name
+            && other.acl_scope == acl.acl_scope;
+        if !same {
+            return true;
+        }
+        let mut rights = other.rights.to_vec();
+        rights.iter_mut().zip(&acl.rights).for_each(|(mine, theirs)| *mine &= !theirs);
+        while rights.len() > 1 && rights.last() == Some(&0) {
+            rights.pop();
+        }
+        let any = rights.iter().any(|byte| *byte != 0);
+        other.rights = rights.into();
+        any
+    });
+}
+
 /// Adds the DEFAULT ones of a parent in the scope that the child gets them in.
 pub fn inherit(acls: &mut Vec<OzoneAclInfo>, parent: &[OzoneAclInfo], scope: OzoneAclScope) {
     for acl in parent.iter().filter(|acl| acl.acl_scope == i32::from(OzoneAclScope::Default)) {

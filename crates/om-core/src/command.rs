@@ -8,6 +8,7 @@
 //! ```
 //! A handler has neither lock, span, metric nor audit line: the dispatcher and the shell own those.
 
+pub mod acl;
 pub mod bucket;
 pub mod file;
 pub mod key;
@@ -121,6 +122,11 @@ macro_rules! writes {
             CreateDirectory create_directory_request,
             PurgeDirectories purge_directories_request,
             SetTimes set_times_request,
+            AddAcl add_acl_request,
+            RemoveAcl remove_acl_request,
+            SetAcl set_acl_request,
+            PutObjectTagging put_object_tagging_request,
+            DeleteObjectTagging delete_object_tagging_request,
             EchoRpc echo_rpc_request,
         }
     };
@@ -138,7 +144,7 @@ pub fn is_read(request: &OmRequest) -> bool {
 }
 
 /// Requests that are answered here without the log.
-const READS: [Type; 21] = [
+const READS: [Type; 22] = [
     Type::CheckVolumeAccess,
     Type::InfoVolume,
     Type::ListVolume,
@@ -157,6 +163,7 @@ const READS: [Type; 21] = [
     Type::PrepareStatus,
     Type::FinalizeUpgradeProgress,
     Type::GetAcl,
+    Type::GetObjectTagging,
     Type::ListOpenFiles,
     Type::GetQuotaRepairStatus,
     Type::ListTenant,
@@ -367,6 +374,11 @@ fn read_one(
         Type::ListStatusLight => {
             let body = body(request.list_status_request.as_deref(), name)?;
             file::list::read_light(body, ns, reply)
+        }
+        Type::GetAcl => acl::get::read(body(request.get_acl_request.as_deref(), name)?, ns, reply),
+        Type::GetObjectTagging => {
+            let body = body(request.get_object_tagging_request.as_deref(), name)?;
+            key::tags::read(body, ns, reply)
         }
         Type::GetS3VolumeContext => server::s3_volume::read(ns, caller, reply),
         Type::FinalizeUpgradeProgress => server::finalize_progress::read(reply),

@@ -14,6 +14,7 @@ pub mod purge;
 pub mod rename;
 pub mod rename_batch;
 pub mod set_times;
+pub mod tags;
 
 use om_proto::{KeyArgs, KeyInfo, Status};
 

@@ -1,5 +1,6 @@
 //! Requests against a store in memory.
 
+mod acls;
 mod buckets;
 mod files;
 mod golden;

@@ -166,5 +166,8 @@ mod tests {
         // hashCode of one letter is its code: b = 98 = bucket 2, a = 97 = bucket 1, p = 112 = 0.
         let names = ["b", "a", "p"].map(str::to_owned).to_vec();
         assert_eq!(in_java_set_order(names), ["p", "a", "b"]);
+        // As `ozone sh volume list` of the genuine system showed them.
+        let names = ["s3v", "vol1", "vol2", "vol3"].map(str::to_owned).to_vec();
+        assert_eq!(in_java_set_order(names), ["s3v", "vol3", "vol2", "vol1"]);
     }
 }

@@ -1,0 +1,107 @@
+//! Native ACLs of volumes, buckets and keys.
+
+pub mod edit;
+pub mod get;
+
+use om_proto::ozone_obj::ObjectType;
+use om_proto::{BucketInfo, KeyInfo, OzoneAclInfo, OzoneObj, Status, VolumeInfo};
+
+use crate::error::{Failure, OmError};
+use crate::layout::{Bucket, Leaf, key_as_folder};
+use crate::names;
+use crate::namespace::Namespace;
+use crate::tables;
+
+/// What has ACLs, with its row.
+enum Owner {
+    Volume(VolumeInfo),
+    Bucket(BucketInfo),
+    Key { bucket: Box<Bucket>, key: KeyInfo, is_folder: bool },
+}
+
+impl Owner {
+    /// Finds what the path of a request names: `/volume`, `/volume/bucket`, `/volume/bucket/key…`.
+    fn find(ns: &Namespace<'_>, object: &OzoneObj) -> Result<Self, Failure> {
+        let path = object.path.strip_prefix('/').unwrap_or(&object.path);
+        let mut parts = path.splitn(3, '/');
+        let mut part = || parts.next().filter(|part| !part.is_empty());
+        let (volume, bucket, key) = (part(), part(), part());
+        match (object.res_type(), volume, bucket, key) {
+            (ObjectType::Volume, Some(volume), None, None) => ns.volume(volume).map(Self::Volume),
+            (ObjectType::Bucket, Some(volume), Some(bucket), None) => {
+                let real = ns.resolve(volume, bucket)?;
+                Ok(Self::Bucket(real.info))
+            }
+            (ObjectType::Key, Some(volume), Some(bucket), Some(key)) => {
+                let bucket = ns.resolve(volume, bucket)?;
+                let name = bucket.key_name(key);
+                match bucket.walk(ns, &name, false)?.leaf {
+                    Leaf::File(key) => {
+                        Ok(Self::Key { bucket: Box::new(bucket), key, is_folder: false })
+                    }
+                    Leaf::Folder(key) => {
+                        Ok(Self::Key { bucket: Box::new(bucket), key, is_folder: true })
+                    }
+                    Leaf::Free | Leaf::BelowFile(_) => Err(Failure::new(
+                        Status::KeyNotFound,
+                        format!("Key not found. Key:{}", object.path),
+                    )),
+                }
+            }
+            (ObjectType::Prefix, ..) => Err(Failure::new(
+                Status::NotSupportedOperation,
+                "ACLs of prefixes are not supported by this Ozone Manager",
+            )),
+            _ => Err(OmError::new(
+                Status::InvalidPathInAclRequest,
+                format!("Invalid path in ACL request: {}", object.path),
+            )
+            .into()),
+        }
+    }
+
+    fn acls(&self) -> &[OzoneAclInfo] {
+        match self {
+            Self::Volume(info) => &info.volume_acls,
+            Self::Bucket(info) => &info.acls,
+            Self::Key { key, .. } => &key.acls,
+        }
+    }
+
+    fn acls_mut(&mut self) -> &mut Vec<OzoneAclInfo> {
+        match self {
+            Self::Volume(info) => &mut info.volume_acls,
+            Self::Bucket(info) => &mut info.acls,
+            Self::Key { key, .. } => &mut key.acls,
+        }
+    }
+
+    /// Writes the row back, changed at this index and time.
+    fn put(self, ns: &mut Namespace<'_>, index: u64, now: Option<u64>) {
+        match self {
+            Self::Volume(mut info) => {
+                info.update_id = Some(index);
+                info.modification_time = now.or(info.modification_time);
+                ns.put_volume(&info);
+            }
+            Self::Bucket(mut info) => {
+                info.update_id = Some(index);
+                info.modification_time = now.or(info.modification_time);
+                ns.put_bucket(&info);
+            }
+            Self::Key { bucket, mut key, is_folder } => {
+                key.update_id = Some(index);
+                key.modification_time = now.unwrap_or(key.modification_time);
+                let row = bucket.row_of(&key);
+                if bucket.layout.is_tree() && is_folder {
+                    ns.put(&tables::DIRECTORY, row, &key_as_folder(&key));
+                } else {
+                    if bucket.layout.is_tree() {
+                        key.key_name = names::leaf(&key.key_name).to_owned();
+                    }
+                    ns.put(bucket.layout.keys(), row, &key);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Object tags: `PutObjectTagging`, `GetObjectTagging`, `DeleteObjectTagging`.
+
+use hdds_proto::hdds::KeyValue;
+use om_proto::{
+    DeleteObjectTaggingRequest, GetObjectTaggingRequest, GetObjectTaggingResponse, KeyArgs,
+    KeyInfo, OmResponse, PutObjectTaggingRequest, Status,
+};
+
+use crate::command::{BlocksWanted, Caller, Read, Write};
+use crate::error::Failure;
+use crate::layout::{Bucket, Leaf};
+use crate::names;
+use crate::namespace::{At, Namespace};
+
+fn find(ns: &Namespace<'_>, bucket: &Bucket, name: &str) -> Result<KeyInfo, Failure> {
+    match bucket.walk(ns, &bucket.key_name(name), false)?.leaf {
+        Leaf::File(key) => Ok(key),
+        Leaf::Folder(_) => Err(Failure::new(
+            Status::NotSupportedOperation,
+            "PutObjectTagging is not currently supported for FSO directory",
+        )),
+        Leaf::Free | Leaf::BelowFile(_) => Err(super::not_found(name)),
+    }
+}
+
+fn set(ns: &mut Namespace<'_>, args: &KeyArgs, tags: Vec<KeyValue>, at: At) -> Result<(), Failure> {
+    let bucket = ns.bucket(&args.volume_name, &args.bucket_name)?;
+    let mut key = find(ns, &bucket, &args.key_name)?;
+    let row = bucket.row_of(&key);
+    key.tags = tags;
+    key.update_id = Some(at.index);
+    if bucket.layout.is_tree() {
+        key.key_name = names::leaf(&key.key_name).to_owned();
+    }
+    ns.put(bucket.layout.keys(), row, &key);
+    Ok(())
+}
+
+impl Write for PutObjectTaggingRequest {
+    fn prepare(
+        &mut self,
+        ns: &Namespace<'_>,
+        caller: &Caller<'_>,
+    ) -> Result<Option<BlocksWanted>, Failure> {
+        super::prepare_existing(&mut self.key_args, ns, caller).map(|_| None)
+    }
+
+    fn apply(
+        self,
+        at: At,
+        _: &str,
+        ns: &mut Namespace<'_>,
+        reply: &mut OmResponse,
+    ) -> Result<(), Failure> {
+        set(ns, &self.key_args, self.key_args.tags.clone(), at)?;
+        reply.put_object_tagging_response = Some(Box::default());
+        Ok(())
+    }
+}
+
+impl Write for DeleteObjectTaggingRequest {
+    fn prepare(
+        &mut self,
+        ns: &Namespace<'_>,
+        caller: &Caller<'_>,
+    ) -> Result<Option<BlocksWanted>, Failure> {
+        super::prepare_existing(&mut self.key_args, ns, caller).map(|_| None)
+    }
+
+    fn apply(
+        self,
+        at: At,
+        _: &str,
+        ns: &mut Namespace<'_>,
+        reply: &mut OmResponse,
+    ) -> Result<(), Failure> {
+        set(ns, &self.key_args, Vec::new(), at)?;
+        reply.delete_object_tagging_response = Some(Box::default());
+        Ok(())
+    }
+}
+
+pub(crate) fn read(
+    request: &GetObjectTaggingRequest,
+    ns: &Namespace<'_>,
+    reply: &mut OmResponse,
+) -> Result<Read, Failure> {
+    let args = &request.key_args;
+    let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
+    let tags = find(ns, &bucket, &args.key_name)?.tags;
+    reply.get_object_tagging_response = Some(Box::new(GetObjectTaggingResponse { tags }));
+    Ok(Read::Reply)
+}

@@ -1,0 +1,107 @@
+use hdds_proto::hdds::KeyValue;
+use om_proto::ozone_acl_info::OzoneAclScope;
+use om_proto::ozone_obj::{ObjectType, StoreType};
+
+use super::*;
+use crate::acl as rights;
+
+fn object(res_type: ObjectType, path: &str) -> OzoneObj {
+    OzoneObj { res_type: res_type.into(), store_type: StoreType::Ozone.into(), path: path.into() }
+}
+
+fn get(om: &Om, res_type: ObjectType, path: &str) -> OmResponse {
+    om.read(OmRequest {
+        get_acl_request: Some(Box::new(GetAclRequest { obj: object(res_type, path) })),
+        ..kind(Type::GetAcl)
+    })
+}
+
+fn acls(om: &Om, res_type: ObjectType, path: &str) -> Vec<OzoneAclInfo> {
+    get(om, res_type, path).get_acl_response.unwrap().acls
+}
+
+fn add(res_type: ObjectType, path: &str, acl: OzoneAclInfo) -> OmRequest {
+    let body = AddAclRequest { obj: object(res_type, path), acl, modification_time: None };
+    OmRequest { add_acl_request: Some(Box::new(body)), ..kind(Type::AddAcl) }
+}
+
+fn remove(res_type: ObjectType, path: &str, acl: OzoneAclInfo) -> OmRequest {
+    let body = RemoveAclRequest { obj: object(res_type, path), acl, modification_time: None };
+    OmRequest { remove_acl_request: Some(Box::new(body)), ..kind(Type::RemoveAcl) }
+}
+
+#[test]
+fn acls_of_volume_bucket_and_key_are_added_and_taken_away_bit_by_bit() {
+    for layout in [BucketLayoutProto::ObjectStore, BucketLayoutProto::FileSystemOptimized] {
+        let mut om = Om::with_bucket(layout);
+        om.put("dir/key", 5);
+        for (kind_of, path) in [
+            (ObjectType::Volume, "/vol"),
+            (ObjectType::Bucket, "/vol/buck"),
+            (ObjectType::Key, "/vol/buck/dir/key"),
+        ] {
+            let own = vec![rights::of_user(USER), rights::of_group(USER)];
+            assert_eq!(acls(&om, kind_of, path), own);
+            let alice = rights::of_group("alice");
+            om.ok(add(kind_of, path, alice.clone()));
+            let again = om.write(add(kind_of, path, alice.clone()));
+            assert_eq!((again.status(), again.success), (Status::Ok, Some(false)));
+            assert!(!again.add_acl_response.unwrap().response);
+            let read = OzoneAclInfo { rights: vec![1].into(), ..alice.clone() };
+            om.ok(remove(kind_of, path, read));
+            assert_eq!(acls(&om, kind_of, path)[2].rights.as_ref(), [0x08]);
+            om.ok(remove(kind_of, path, alice));
+            assert_eq!(acls(&om, kind_of, path), own);
+        }
+        assert_eq!(om.info("dir/key").status(), Status::Ok);
+    }
+}
+
+#[test]
+fn acls_of_nothing_are_not_found() {
+    let om = Om::with_bucket(BucketLayoutProto::ObjectStore);
+    let reply = get(&om, ObjectType::Key, "/vol/buck/nope");
+    assert_eq!(reply.status(), Status::KeyNotFound);
+    assert_eq!(reply.message.as_deref(), Some("Key not found. Key:/vol/buck/nope"));
+    assert_eq!(get(&om, ObjectType::Key, "/vol").status(), Status::InvalidPathInAclRequest);
+    assert!(acls(&om, ObjectType::Prefix, "/vol/buck/p/").is_empty());
+}
+
+#[test]
+fn new_keys_inherit_the_default_acls_of_their_bucket() {
+    let mut om = Om::with_bucket(BucketLayoutProto::FileSystemOptimized);
+    let inherited =
+        OzoneAclInfo { acl_scope: OzoneAclScope::Default.into(), ..rights::of_user("alice") };
+    om.ok(add(ObjectType::Bucket, "/vol/buck", inherited.clone()));
+    om.put("dir/key", 0);
+    assert_eq!(acls(&om, ObjectType::Key, "/vol/buck/dir")[2], inherited);
+    let of_key = &acls(&om, ObjectType::Key, "/vol/buck/dir/key")[2];
+    assert_eq!(*of_key, rights::of_user("alice"));
+}
+
+#[test]
+fn tags_are_put_read_and_dropped() {
+    let mut om = Om::with_bucket(BucketLayoutProto::FileSystemOptimized);
+    om.put("dir/key", 0);
+    let tags = vec![KeyValue { key: "a".into(), value: Some("b".into()) }];
+    let read = |om: &Om| {
+        let body = GetObjectTaggingRequest { key_args: args("dir/key") };
+        let reply = om.read(OmRequest {
+            get_object_tagging_request: Some(Box::new(body)),
+            ..kind(Type::GetObjectTagging)
+        });
+        reply.get_object_tagging_response.unwrap().tags
+    };
+    let key_args = KeyArgs { tags: tags.clone(), ..args("dir/key") };
+    om.ok(OmRequest {
+        put_object_tagging_request: Some(Box::new(PutObjectTaggingRequest { key_args })),
+        ..kind(Type::PutObjectTagging)
+    });
+    assert_eq!(read(&om), tags);
+    let body = DeleteObjectTaggingRequest { key_args: args("dir/key") };
+    om.ok(OmRequest {
+        delete_object_tagging_request: Some(Box::new(body)),
+        ..kind(Type::DeleteObjectTagging)
+    });
+    assert!(read(&om).is_empty());
+}
