@@ -61,9 +61,7 @@ pub async fn serve(listener: TcpListener, dispatcher: Arc<Dispatcher>, stop: Can
 }
 
 /// Small replies must not wait for more bytes.
-fn no_delay(
-    listener: TcpListener,
-) -> impl Stream<Item = std::io::Result<tokio::net::TcpStream>> {
+fn no_delay(listener: TcpListener) -> impl Stream<Item = std::io::Result<tokio::net::TcpStream>> {
     use futures_util::StreamExt;
     TcpListenerStream::new(listener).inspect(|accepted| {
         if let Ok(stream) = accepted {

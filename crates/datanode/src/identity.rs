@@ -14,7 +14,8 @@ use container_store::descriptor::scalar;
 use hdds_types::{DatanodeId, OperationalState};
 use ozone_daemon::properties;
 
-const TAG: &str = "!!org.apache.hadoop.ozone.container.common.helpers.DatanodeIdYaml$DatanodeDetailsYaml";
+const TAG: &str =
+    "!!org.apache.hadoop.ozone.container.common.helpers.DatanodeIdYaml$DatanodeDetailsYaml";
 /// `DatanodeVersion.CURRENT`: streaming reads.
 pub const CURRENT_VERSION: i32 = 3;
 /// `HDDSLayoutVersionManager`: newest layout of Ozone 2.2.0.

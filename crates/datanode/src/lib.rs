@@ -68,10 +68,9 @@ impl Datanode {
     ) -> anyhow::Result<Self> {
         let ip = own_address(&settings.host_name).await;
         let (path, host_name) = (settings.id_dir.join("datanode.id"), settings.host_name.clone());
-        let identity = tokio::task::spawn_blocking(move || {
-            Identity::load_or_create(&path, &host_name, &ip)
-        })
-        .await??;
+        let identity =
+            tokio::task::spawn_blocking(move || Identity::load_or_create(&path, &host_name, &ip))
+                .await??;
         let address = SocketAddr::from(([0, 0, 0, 0], settings.ports.standalone));
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!("cannot listen on {address} (hdds.container.ipc.port); is the port in use?")
@@ -85,8 +84,7 @@ impl Datanode {
         for ((client, interval, passive), mailbox) in
             clients.into_iter().zip(node.outbox.mailboxes())
         {
-            let endpoint =
-                Endpoint::new(node.clone(), client, mailbox.clone(), interval, passive);
+            let endpoint = Endpoint::new(node.clone(), client, mailbox.clone(), interval, passive);
             node.tasks.spawn(endpoint.run(node.stop.clone()));
         }
         tracing::info!(datanode = %node.identity.lock().id, address = %node.address, "datanode up");

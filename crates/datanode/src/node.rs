@@ -121,7 +121,10 @@ impl Node {
     ///
     /// # Errors
     /// The disks belong to another cluster, none is usable, or a port is taken.
-    pub async fn start_services(self: &Arc<Self>, cluster_id: &str) -> anyhow::Result<Arc<Services>> {
+    pub async fn start_services(
+        self: &Arc<Self>,
+        cluster_id: &str,
+    ) -> anyhow::Result<Arc<Services>> {
         let _one = self.starting.lock().await;
         if let Some(services) = self.services() {
             anyhow::ensure!(

@@ -4,9 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use container_store::StoreSettings;
-use hdds_client::addresses::{
-    HostPort, recon_address_for_datanodes, scm_addresses_for_datanodes,
-};
+use hdds_client::addresses::{HostPort, recon_address_for_datanodes, scm_addresses_for_datanodes};
 use hdds_client::scm::ScmClientSettings;
 use multiraft::{PeerId, RaftSettings};
 use ozone_config::{Configuration, Unit};
@@ -120,8 +118,11 @@ impl DatanodeSettings {
         let metadata = metadata_directory(conf, "ozone.metadata.dirs")?;
         let ms = |key, default| conf.duration(key, default, Unit::Milliseconds);
         let seconds = Duration::from_secs;
-        let mut ratis_storage: Vec<PathBuf> =
-            conf.list("hdds.container.ratis.datanode.storage.dir")?.iter().map(Into::into).collect();
+        let mut ratis_storage: Vec<PathBuf> = conf
+            .list("hdds.container.ratis.datanode.storage.dir")?
+            .iter()
+            .map(Into::into)
+            .collect();
         if ratis_storage.is_empty() {
             ratis_storage.push(metadata.join("datanode.ratis"));
         }
@@ -194,7 +195,9 @@ impl DatanodeSettings {
             snapshot_after_entries: Some(tuning.snapshot_after_entries),
             purge_gap: Some(tuning.purge_gap),
             purge_up_to_snapshot: false,
-            message_bytes_max: append_bytes_max.max(32 << 20).saturating_add(MESSAGE_HEADROOM_BYTES),
+            message_bytes_max: append_bytes_max
+                .max(32 << 20)
+                .saturating_add(MESSAGE_HEADROOM_BYTES),
             delete_removed_groups: tuning.delete_removed_groups,
             ..RaftSettings::new(id, self.ratis_storage.clone())
         }
@@ -202,9 +205,8 @@ impl DatanodeSettings {
 }
 
 fn tuning(conf: &Configuration) -> anyhow::Result<Tuning> {
-    let ms = |key, default: u64| {
-        conf.duration(key, Duration::from_secs(default), Unit::Milliseconds)
-    };
+    let ms =
+        |key, default: u64| conf.duration(key, Duration::from_secs(default), Unit::Milliseconds);
     Ok(Tuning {
         election_timeout_min: ms("hdds.ratis.leader.election.minimum.timeout.duration", 5)?,
         request_timeout: ms("hdds.ratis.raft.server.rpc.request.timeout", 60)?,
@@ -219,8 +221,7 @@ fn tuning(conf: &Configuration) -> anyhow::Result<Tuning> {
         append_entries_max: conf
             .integer("hdds.container.ratis.log.appender.queue.num-elements", 1024)?,
         pending_requests_max: conf.integer("hdds.ratis.raft.server.write.element-limit", 1024)?,
-        pending_bytes_max: conf
-            .size("hdds.container.ratis.leader.pending.bytes.limit", 1 << 30)?,
+        pending_bytes_max: conf.size("hdds.container.ratis.leader.pending.bytes.limit", 1 << 30)?,
         snapshot_after_entries: conf.integer("hdds.ratis.snapshot.threshold", 100_000)?,
         purge_gap: conf.integer("hdds.container.ratis.log.purge.gap", 1_000_000)?,
         delete_removed_groups: conf

@@ -15,9 +15,7 @@ pub mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use container_store::{
-    Code, Container, ContainerStore, NewContainer, ReplicaState, StoreError,
-};
+use container_store::{Code, Container, ContainerStore, NewContainer, ReplicaState, StoreError};
 use hdds_proto::datanode::{
     ContainerCommandRequestProto as Request, ContainerCommandResponseProto as Response, Type,
     container_data_proto::State,
@@ -126,9 +124,7 @@ impl Dispatcher {
         if is_write && found.is_none() && self.store.is_missing(id) && !is_recovery(request) {
             return Err(StoreError::new(
                 Code::ContainerMissing,
-                format!(
-                    "ContainerID {id} has been lost and cannot be recreated on this DataNode"
-                ),
+                format!("ContainerID {id} has been lost and cannot be recreated on this DataNode"),
             ));
         }
         let container = match (found, kind) {

@@ -38,10 +38,7 @@ pub fn refusal(
 
 /// How far a block is committed.
 pub fn committed(block: CommittedBlock) -> GetCommittedBlockLengthResponseProto {
-    GetCommittedBlockLengthResponseProto {
-        block_id: block.block_id,
-        block_length: block.length,
-    }
+    GetCommittedBlockLengthResponseProto { block_id: block.block_id, block_length: block.length }
 }
 
 /// The answer of a read: the request's chunk echoed, data in the form that its version asks for.

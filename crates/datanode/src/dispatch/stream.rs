@@ -153,10 +153,7 @@ mod tests {
             pieces.iter().map(shape).collect::<Vec<_>>()
         };
         assert_eq!(plan(150, Some(10)), [(100, 100, 1)]);
-        assert_eq!(
-            plan(0, None),
-            [(0, 400, 4), (400, 400, 4), (800, 200, 2), (1000, 250, 3)]
-        );
+        assert_eq!(plan(0, None), [(0, 400, 4), (400, 400, 4), (800, 200, 2), (1000, 250, 3)]);
         assert_eq!(plan(1249, Some(1 << 40)), [(1200, 50, 1)]);
         assert_eq!(plan(1250, None), []);
         assert!(super::plan(&block, 1251, None, 450).is_err());

@@ -137,19 +137,16 @@ fn put_small_file(
 
 /// The chunk of a WriteChunk.
 pub fn to_chunk(write: &WriteChunkRequestProto, data: Bytes) -> Result<ChunkWrite, StoreError> {
-    let info = write.chunk_data.clone().ok_or_else(|| {
-        StoreError::malformed("Malformed WriteChunk request. No chunkData.")
-    })?;
+    let info = write
+        .chunk_data
+        .clone()
+        .ok_or_else(|| StoreError::malformed("Malformed WriteChunk request. No chunkData."))?;
     Ok(ChunkWrite { local_id: write.block_id.local_id, info, data })
 }
 
 /// A PutBlock; `eof` where the message does not say.
 pub fn to_put(put: &PutBlockRequestProto, origin: Origin, eof: bool) -> PutBlock {
-    PutBlock {
-        data: put.block_data.clone(),
-        eof: put.eof.unwrap_or(eof),
-        index: origin.index(),
-    }
+    PutBlock { data: put.block_data.clone(), eof: put.eof.unwrap_or(eof), index: origin.index() }
 }
 
 /// Payload of a PutBlock's reply.
@@ -164,9 +161,7 @@ pub fn wrote(block: Option<CommittedBlock>) -> WriteChunkResponseProto {
 
 /// Key-value pairs as a map; later ones win.
 pub fn pairs(list: &[KeyValue]) -> BTreeMap<String, String> {
-    list.iter()
-        .map(|pair| (pair.key.clone(), pair.value.clone().unwrap_or_default()))
-        .collect()
+    list.iter().map(|pair| (pair.key.clone(), pair.value.clone().unwrap_or_default())).collect()
 }
 
 /// Results of a write after which the container is still sound

@@ -9,7 +9,7 @@ use hdds_proto::datanode::{
     CloseContainerRequestProto, ContainerCommandRequestProto, Type as ContainerCommand,
 };
 use hdds_proto::hdds::{
-    ClosePipelineCommandProto, CloseContainerCommandProto, CommandQueueReportProto, CommandStatus,
+    CloseContainerCommandProto, ClosePipelineCommandProto, CommandQueueReportProto, CommandStatus,
     ContainerBlocksDeletionAckProto, CreatePipelineCommandProto, DatanodeDetailsProto,
     DeleteBlocksCommandProto, DeleteContainerCommandProto, ScmCommandProto,
     SetNodeOperationalStateCommandProto, command_status,

@@ -189,11 +189,8 @@ impl Endpoint {
         };
         let schedule = &mut self.schedule;
         let node = due(&mut schedule.node, settings.node_report_interval, mail.node_due);
-        let containers = due(
-            &mut schedule.containers,
-            settings.container_report_interval,
-            mail.containers_due,
-        );
+        let containers =
+            due(&mut schedule.containers, settings.container_report_interval, mail.containers_due);
         let pipelines =
             due(&mut schedule.pipelines, settings.pipeline_report_interval, mail.pipelines_due);
         let list = |empty: bool| !empty;

@@ -154,7 +154,8 @@ impl Outbox {
         };
         self.each(true, |mail| {
             let same = |known: &PipelineAction| {
-                let pipeline = |a: &PipelineAction| a.close_pipeline.as_ref().map(|c| c.pipeline_id.clone());
+                let pipeline =
+                    |a: &PipelineAction| a.close_pipeline.as_ref().map(|c| c.pipeline_id.clone());
                 pipeline(known) == pipeline(&action)
             };
             if !mail.pipeline_actions.iter().any(same) {
@@ -203,7 +204,8 @@ mod tests {
         outbox.container_changed(&replica(2));
         mailbox.put_back(taken);
         let all = mailbox.take(100, 100);
-        let ids: Vec<i64> = all.container_actions.iter().map(|action| action.container_id).collect();
+        let ids: Vec<i64> =
+            all.container_actions.iter().map(|action| action.container_id).collect();
         assert_eq!(ids, [1, 2, 3, 4, 5]);
         let changed: Vec<i64> = all.changes.iter().map(|replica| replica.container_id).collect();
         assert_eq!(changed, [1, 2]);
@@ -217,8 +219,7 @@ mod tests {
         outbox.close_pipeline(id, reason, "one".to_owned());
         outbox.close_pipeline(id, reason, "two".to_owned());
         for id in 0..=CHANGES_MAX {
-            let replica =
-                ContainerReplicaProto { container_id: id as i64, ..Default::default() };
+            let replica = ContainerReplicaProto { container_id: id as i64, ..Default::default() };
             outbox.container_changed(&replica);
         }
         for mailbox in outbox.mailboxes() {

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use container_store::{
-    Code, CommittedBlock, Container, PutBlock, ReplicaState, StoreError,
-};
+use container_store::{Code, CommittedBlock, Container, PutBlock, ReplicaState, StoreError};
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use hdds_proto::datanode::{
     Container2BcsidMapProto, ContainerCommandRequestProto as Request,

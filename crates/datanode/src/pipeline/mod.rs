@@ -11,8 +11,8 @@
 //! unhealthy, no further snapshot is taken and SCM is asked to close the pipeline
 //! (`ContainerStateMachine`, dn-client.md §4.7).
 
-pub mod message;
 mod machine;
+pub mod message;
 mod snapshot;
 
 use std::path::Path;

@@ -40,11 +40,7 @@ fn read(path: &Path) -> io::Result<Container2BcsidMapProto> {
 ///
 /// # Errors
 /// The disk refuses.
-pub fn write(
-    directory: &Path,
-    at: TermIndex,
-    map: &Container2BcsidMapProto,
-) -> io::Result<()> {
+pub fn write(directory: &Path, at: TermIndex, map: &Container2BcsidMapProto) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     let path = directory.join(format!("snapshot.{}_{}", at.term, at.index));
     let temporary = directory.join("snapshot.tmp");
