@@ -11,8 +11,8 @@ use hdds_proto::datanode::{
 use hdds_proto::hdds::{
     CloseContainerCommandProto, ClosePipelineCommandProto, CommandQueueReportProto, CommandStatus,
     ContainerBlocksDeletionAckProto, CreatePipelineCommandProto, DatanodeDetailsProto,
-    DeleteBlocksCommandProto, DeleteContainerCommandProto, ScmCommandProto,
-    SetNodeOperationalStateCommandProto, command_status,
+    DeleteBlocksCommandProto, DeleteContainerCommandProto, DeletedBlocksTransaction,
+    ScmCommandProto, SetNodeOperationalStateCommandProto, command_status,
     container_blocks_deletion_ack_proto::DeleteBlockTransactionResult, scm_command_proto::Type,
 };
 use hdds_types::ContainerId;
@@ -334,7 +334,10 @@ async fn delete_blocks(
 ) {
     let cmd_id = command.cmd_id;
     let noted = tokio::task::spawn_blocking(move || {
-        let note = |transaction| match services.store.accept_deletion(transaction) {
+        let note = |transaction: &DeletedBlocksTransaction| match services
+            .store
+            .accept_deletion(transaction)
+        {
             Ok(DeleteOutcome::Accepted) => true,
             Ok(DeleteOutcome::NoContainer) => false,
             Err(error) => {
@@ -342,7 +345,7 @@ async fn delete_blocks(
                 false
             }
         };
-        let result = |transaction: &_| DeleteBlockTransactionResult {
+        let result = |transaction: &DeletedBlocksTransaction| DeleteBlockTransactionResult {
             tx_id: transaction.tx_id,
             container_id: transaction.container_id,
             success: note(transaction),
