@@ -32,6 +32,9 @@ use crate::watches::{LEVELS, Watches};
 /// Events taken from the mailbox at once.
 const EVENTS_MAX: usize = 1_024;
 
+/// Share of the cache that holds entries which everybody has already.
+const CACHE_SPARE_SHARE: usize = 8;
+
 /// A bulk write that is under way.
 type BulkWrite = BoxFuture<'static, (TermIndex, Result<(), StateMachineError>)>;
 
@@ -468,7 +471,16 @@ impl Actor {
     pub fn evict(&mut self) {
         let written = self.log.reader().next();
         let keep_from = self.bulk_open.keys().next().map_or(written, |open| written.min(*open));
-        self.log.evict(keep_from);
+        // What nobody is known to need any more may go earlier.
+        let leads = self.group.leadership.borrow().role != ratis_core::Role::Follower;
+        let needed_from = match self.core.level(ratis_proto::common::ReplicationLevel::All) {
+            Some(all) if leads => self.apply_next.min(all.saturating_add(1)),
+            _ if leads => 0,
+            _ => self.apply_next,
+        };
+        let spare_bytes = self.settings.cache_bytes_max / CACHE_SPARE_SHARE;
+        self.log.evict(spare_bytes, keep_from.min(needed_from));
+        self.log.evict(self.settings.cache_bytes_max, keep_from);
         self.core.cached_from(self.log.cache().first().unwrap_or(self.log.next()));
     }
 
@@ -577,6 +589,7 @@ impl Actor {
         };
         self.group.leadership.send_replace(stopped.clone());
         self.group.machine.leadership_changed(&stopped);
+        self.group.machine.failed(self.broken.as_deref().unwrap_or_default());
         self.fail_everybody();
     }
 

@@ -24,7 +24,7 @@ use crate::state_machine::StateMachines;
 use crate::types::{ClientRequest, GroupId, GroupInfo, Leadership, Reply};
 
 /// How often groups are looked at for something that is due.
-const TICK_INTERVAL: Duration = Duration::from_millis(10);
+const TICK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Folder beside a storage directory's groups for those that were removed but not deleted.
 const REMOVED_GROUPS: &str = "removed-groups";
@@ -268,7 +268,7 @@ impl Engine {
             .collect();
         for (id, task) in opening {
             match task.await {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => self.machines.added(id),
                 Ok(Err(error)) => {
                     tracing::error!(group = %id, %error, "raft group cannot be opened");
                 }

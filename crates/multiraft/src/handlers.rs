@@ -9,7 +9,7 @@ use ratis::Exception;
 use ratis::ids;
 use ratis::server::admin_service::AdminReply;
 use ratis::server::peer_service::PeerReply;
-use ratis::server::{AdminHandler, Answer, ClientHandler, PeerHandler};
+use ratis::server::{AdminHandler, Answer, ClientHandler, PeerHandler, Submitted};
 use ratis_core::{Outcome, PeerId};
 use ratis_proto::common::{
     AppendEntriesReplyProto, AppendEntriesRequestProto, GroupInfoReplyProto,
@@ -133,65 +133,54 @@ impl ClientHandler for Engine {
         self.server()
     }
 
-    fn submit(
-        &self,
-        request: RaftClientRequestProto,
-    ) -> BoxFuture<'static, Result<Answer, Exception>> {
+    fn submit(&self, request: RaftClientRequestProto) -> Result<Submitted, Exception> {
         use raft_client_request_proto::Type;
         let header = request.rpc_request.unwrap_or_default();
-        let group = match self.group_of(Some(&header)) {
-            Ok(group) => group,
-            Err(exception) => return future::ready(Err(exception)).boxed(),
-        };
+        let group = self.group_of(Some(&header))?;
         let server = self.server();
         let call = header.call_id;
         let message = request.message.map(|m| m.content).unwrap_or_default();
-        let Ok(client) = <[u8; 16]>::try_from(header.requestor_id.as_ref()) else {
-            let refusal = Exception::illegal_argument("a client id has 16 bytes");
-            return future::ready(Err(refusal)).boxed();
-        };
+        let client = <[u8; 16]>::try_from(header.requestor_id.as_ref())
+            .map_err(|_| Exception::illegal_argument("a client id has 16 bytes"))?;
         if !header.replied_call_ids.is_empty() {
             group.retry.lock().forget(u128::from_be_bytes(client), &header.replied_call_ids);
         }
         match request.r#type {
             Some(Type::Write(_)) => {
                 // Queued here, not in the future: the stream's order is the log's order.
-                let reply = group.write(ClientRequest { client, call, message, context: None });
-                async move {
-                    let reply = match reply {
-                        Ok(reply) => reply.await.unwrap_or(Err(RaftError::AlreadyClosed(group.id))),
-                        Err(error) => Err(error),
-                    };
+                let reply = group
+                    .write(ClientRequest { client, call, message, context: None })
+                    .map_err(|e| to_exception(&server, call, e))?;
+                Ok(async move {
+                    let reply = reply.await.unwrap_or(Err(RaftError::AlreadyClosed(group.id)));
                     reply.map(answer).map_err(|e| to_exception(&server, call, e))
                 }
-                .boxed()
+                .boxed())
             }
             Some(Type::Watch(watch)) => {
                 let level = watch.replication();
                 let (waiter, reply) = oneshot::channel();
                 group.send(Event::Watch(watch.index, level, waiter));
-                async move {
+                Ok(async move {
                     let reply = reply.await.unwrap_or(Err(RaftError::AlreadyClosed(group.id)));
                     reply
                         .map(|r| Answer { index: r.index, message: None, commits: r.commits })
                         .map_err(|e| to_exception(&server, call, e))
                 }
-                .boxed()
+                .boxed())
             }
-            Some(Type::Read(_) | Type::StaleRead(_)) => async move {
-                let read = async {
-                    group.check_leader()?;
-                    Ok::<_, RaftError>(group.machine.query(message).await?)
-                };
-                let message = read.await.map_err(|e| to_exception(&server, call, e))?;
-                Ok(Answer { index: 0, message: Some(message), commits: group.commits() })
+            Some(Type::Read(_) | Type::StaleRead(_)) => {
+                group.check_leader().map_err(|e| to_exception(&server, call, e))?;
+                Ok(async move {
+                    let message = group.machine.query(message).await.map_err(Exception::from)?;
+                    Ok(Answer { index: 0, message: Some(message), commits: group.commits() })
+                }
+                .boxed())
             }
-            .boxed(),
-            _ => {
-                let class = "java.lang.UnsupportedOperationException".to_owned();
-                let message = "this server takes writes, reads and watches".to_owned();
-                future::ready(Err(Exception::Other { class, message })).boxed()
-            }
+            _ => Err(Exception::Other {
+                class: "java.lang.UnsupportedOperationException".to_owned(),
+                message: "this server takes writes, reads and watches".to_owned(),
+            }),
         }
     }
 }

@@ -41,7 +41,6 @@ pub(crate) fn open(
     let log_settings = LogSettings {
         segment_bytes_max: settings.segment_bytes_max,
         preallocated_bytes: settings.segment_preallocated_bytes,
-        cache_bytes_max: settings.cache_bytes_max,
     };
     let reports = Arc::new(DiskReports(mailbox.clone()));
     let (mut log, found) =

@@ -40,7 +40,7 @@ pub(crate) struct Outcome {
 
 enum Slot {
     Pending(Waiters),
-    Done { outcome: Outcome, generation: u64 },
+    Done { outcome: Outcome, generation: u64, bytes: usize },
 }
 
 /// What is known of a request that comes in.
@@ -56,8 +56,8 @@ pub(crate) enum Known {
 /// See the [module](self).
 pub(crate) struct RetryCache {
     slots: FxHashMap<Key, Slot>,
-    /// Applied requests, oldest first: key, time, bytes, generation.
-    order: VecDeque<(Key, Instant, usize, u64)>,
+    /// Applied requests, oldest first: key, time, generation.
+    order: VecDeque<(Key, Instant, u64)>,
     generation: u64,
     bytes: usize,
     bytes_max: usize,
@@ -116,11 +116,15 @@ impl RetryCache {
         let bytes = message_bytes + REPLY_OVERHEAD_BYTES;
         self.generation += 1;
         let generation = self.generation;
-        self.order.push_back((key, now, bytes, generation));
+        self.order.push_back((key, now, generation));
         self.bytes += bytes;
-        let waiters = match self.slots.insert(key, Slot::Done { outcome, generation }) {
+        let waiters = match self.slots.insert(key, Slot::Done { outcome, generation, bytes }) {
             Some(Slot::Pending(waiters)) => waiters,
-            _ => Waiters::new(),
+            Some(Slot::Done { bytes, .. }) => {
+                self.bytes -= bytes;
+                Waiters::new()
+            }
+            None => Waiters::new(),
         };
         self.evict(now);
         waiters
@@ -130,21 +134,26 @@ impl RetryCache {
     pub fn forget(&mut self, client: u128, calls: &[u64]) {
         for call in calls {
             let key = Key { client, call: *call };
-            if let Some(Slot::Done { .. }) = self.slots.get(&key) {
+            if let Some(Slot::Done { bytes, .. }) = self.slots.get(&key) {
+                self.bytes -= bytes;
                 self.slots.remove(&key);
             }
         }
     }
 
     fn evict(&mut self, now: Instant) {
-        while let Some((key, at, bytes, generation)) = self.order.front() {
-            if self.bytes <= self.bytes_max && now.duration_since(*at) < self.expiry {
-                break;
-            }
-            self.bytes -= bytes;
-            if let Some(Slot::Done { generation: current, .. }) = self.slots.get(key)
-                && current == generation
-            {
+        while let Some((key, at, generation)) = self.order.front() {
+            let current = match self.slots.get(key) {
+                Some(Slot::Done { generation: current, bytes, .. }) if current == generation => {
+                    Some(*bytes)
+                }
+                _ => None,
+            };
+            if let Some(bytes) = current {
+                if self.bytes <= self.bytes_max && now.duration_since(*at) < self.expiry {
+                    break;
+                }
+                self.bytes -= bytes;
                 self.slots.remove(key);
             }
             self.order.pop_front();

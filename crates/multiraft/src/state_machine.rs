@@ -69,7 +69,8 @@ pub trait StateMachine: Send + Sync + 'static {
 
     /// On every peer, when an entry with bulk bytes is appended: starts writing them. The entry
     /// counts as appended once both the log is synced and the returned future is done. Calls come in
-    /// log order; the work happens elsewhere (disk threads), the future only reports.
+    /// log order; the work happens elsewhere (disk threads), the future only reports. An error stops
+    /// the group on this node; what every member refuses alike must succeed here and fail in `apply`.
     fn write_bulk(
         &self,
         at: TermIndex,
@@ -145,6 +146,12 @@ pub trait StateMachine: Send + Sync + 'static {
         let _ = leadership;
     }
 
+    /// The group has stopped on this node: its disk failed, [`Self::write_bulk`] failed, or this
+    /// machine panicked. The other members go on without it.
+    fn failed(&self, reason: &str) {
+        let _ = reason;
+    }
+
     /// A peer has not answered for the slowness timeout; `None` means there is no leader for as long.
     fn peer_is_slow(&self, peer: Option<&PeerId>) {
         let _ = peer;
@@ -163,7 +170,7 @@ pub trait StateMachines: Send + Sync + 'static {
         directory: &Path,
     ) -> Result<Arc<dyn StateMachine>, StateMachineError>;
 
-    /// The group is running.
+    /// The group is running: it was created, or found at the start.
     fn added(&self, group: GroupId) {
         let _ = group;
     }

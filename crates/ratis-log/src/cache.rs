@@ -5,20 +5,14 @@ use std::collections::VecDeque;
 use prost::Message;
 use ratis_proto::common::LogEntryProto;
 
-/// Consecutive entries up to the last one appended, bulk bytes included, bounded by bytes.
-#[derive(Debug)]
+/// Consecutive entries up to the last one appended, bulk bytes included. Its user bounds it.
+#[derive(Debug, Default)]
 pub struct EntryCache {
     entries: VecDeque<(LogEntryProto, usize)>,
     bytes: usize,
-    bytes_max: usize,
 }
 
 impl EntryCache {
-    /// A cache that holds about `bytes_max` bytes (and always what is not on disk yet).
-    pub fn new(bytes_max: usize) -> Self {
-        Self { entries: VecDeque::new(), bytes: 0, bytes_max }
-    }
-
     /// Adds the next entry.
     pub fn push(&mut self, entry: LogEntryProto) {
         let follows = self.entries.back().is_none_or(|(last, _)| last.index + 1 == entry.index);
@@ -41,9 +35,9 @@ impl EntryCache {
         }
     }
 
-    /// Forgets the oldest entries beyond the bound, but none at or after `keep_from`.
-    pub fn evict(&mut self, keep_from: u64) {
-        while self.bytes > self.bytes_max
+    /// Forgets the oldest entries until they take `bytes_max`, but none at or after `keep_from`.
+    pub fn evict(&mut self, bytes_max: usize, keep_from: u64) {
+        while self.bytes > bytes_max
             && let Some((first, bytes)) = self.entries.front()
             && first.index < keep_from
         {
@@ -115,18 +109,18 @@ mod tests {
 
     #[test]
     fn eviction_spares_what_is_not_on_disk() {
-        let mut cache = EntryCache::new(8);
+        let mut cache = EntryCache::default();
         (1..=10).for_each(|i| cache.push(entry(i)));
-        cache.evict(4);
+        cache.evict(8, 4);
         assert!(cache.get(3).is_none() && cache.get(4).is_some());
-        cache.evict(11);
+        cache.evict(8, 11);
         assert_eq!(indices(cache.range(9, 100, 10, 1000)), Some(vec![9, 10]));
         assert_eq!(cache.bytes(), 8);
     }
 
     #[test]
     fn a_range_gives_at_least_one_entry_and_respects_its_bounds() {
-        let mut cache = EntryCache::new(1 << 20);
+        let mut cache = EntryCache::default();
         (5..=10).for_each(|i| cache.push(entry(i)));
         assert_eq!(indices(cache.range(6, 11, 10, 1)), Some(vec![6]));
         assert_eq!(indices(cache.range(6, 9, 10, 100)), Some(vec![6, 7, 8]));

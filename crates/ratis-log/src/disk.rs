@@ -25,14 +25,12 @@ pub struct LogSettings {
     pub segment_bytes_max: u64,
     /// Zeros are written this far ahead of use, in bytes.
     pub preallocated_bytes: u64,
-    /// Recent entries kept in memory, in bytes.
-    pub cache_bytes_max: usize,
 }
 
 impl Default for LogSettings {
     /// As Ozone sets them for datanodes.
     fn default() -> Self {
-        Self { segment_bytes_max: 64 << 20, preallocated_bytes: 4 << 20, cache_bytes_max: 64 << 20 }
+        Self { segment_bytes_max: 64 << 20, preallocated_bytes: 4 << 20 }
     }
 }
 
@@ -110,14 +108,7 @@ impl Disk {
         let files = GroupFiles::new(paths.clone(), settings, segments.clone(), listener, lock);
         self.send(Operation::Open(slot, Box::new(files)));
         let reader = LogReader { current: paths.current.clone(), segments };
-        let log = GroupLog::new(
-            self.clone(),
-            slot,
-            paths,
-            reader,
-            settings.cache_bytes_max,
-            recovered.next,
-        );
+        let log = GroupLog::new(self.clone(), slot, paths, reader, recovered.next);
         Ok((log, recovered))
     }
 

@@ -45,10 +45,9 @@ impl GroupLog {
         slot: u64,
         paths: GroupPaths,
         reader: LogReader,
-        cache_bytes_max: usize,
         next: u64,
     ) -> Self {
-        let cache = EntryCache::new(cache_bytes_max);
+        let cache = EntryCache::default();
         Self { disk, slot, paths, reader, cache, ticket: Ticket::default(), next }
     }
 
@@ -84,10 +83,10 @@ impl GroupLog {
         Ok(self.submit(Change::Append(frames)))
     }
 
-    /// Drops the oldest entries beyond the bound from memory, but none at or after `keep_from`, which
-    /// must not lie behind [`LogReader::next`]: what is dropped can be read back.
-    pub fn evict(&mut self, keep_from: u64) {
-        self.cache.evict(keep_from);
+    /// Drops the oldest entries from memory until they take `bytes_max`, but none at or after
+    /// `keep_from`, which must not lie behind [`LogReader::next`]: what is dropped can be read back.
+    pub fn evict(&mut self, bytes_max: usize, keep_from: u64) {
+        self.cache.evict(bytes_max, keep_from);
     }
 
     /// Forgets the entries from `index` on; those of another leader follow.

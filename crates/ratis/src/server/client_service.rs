@@ -32,16 +32,20 @@ pub struct Answer {
     pub commits: Arc<Vec<CommitInfoProto>>,
 }
 
+/// The answer to a request that was queued.
+pub type Submitted = BoxFuture<'static, Result<Answer, Exception>>;
+
 /// Serves the requests of clients.
 pub trait ClientHandler: Send + Sync + 'static {
     /// This server's id as replies carry it.
     fn server_id(&self) -> Bytes;
 
     /// Takes a request. Must queue it before it returns: the order of calls is the order of requests.
-    fn submit(
-        &self,
-        request: RaftClientRequestProto,
-    ) -> BoxFuture<'static, Result<Answer, Exception>>;
+    ///
+    /// # Errors
+    /// The request was not queued. On an ordered stream those behind it are refused as well, since a
+    /// later one must not overtake it.
+    fn submit(&self, request: RaftClientRequestProto) -> Result<Submitted, Exception>;
 }
 
 /// The service.
@@ -67,8 +71,10 @@ impl<H: ClientHandler> RaftClientProtocolService for ClientService<H> {
             .scan(Ordered::default(), |ordered, item| future::ready(Some(ordered.receive(item))))
             .flat_map(stream::iter);
         let handler = self.handler.clone();
-        let replies =
-            in_order.map(move |item| serve(&*handler, item)).buffered(STREAM_IN_FLIGHT_MAX);
+        let mut refused = None;
+        let replies = in_order
+            .map(move |item| serve(&*handler, item, Some(&mut refused)))
+            .buffered(STREAM_IN_FLIGHT_MAX);
         let stop = self.stop.clone().cancelled_owned();
         Ok(Response::new(Box::pin(replies.take_until(stop))))
     }
@@ -80,7 +86,7 @@ impl<H: ClientHandler> RaftClientProtocolService for ClientService<H> {
         let handler = self.handler.clone();
         let replies = request
             .into_inner()
-            .map(move |item| serve(&*handler, item))
+            .map(move |item| serve(&*handler, item, None))
             .buffer_unordered(STREAM_IN_FLIGHT_MAX);
         let stop = self.stop.clone().cancelled_owned();
         Ok(Response::new(Box::pin(replies.take_until(stop))))
@@ -120,10 +126,12 @@ impl Ordered {
     }
 }
 
-/// Submits at once; the future only waits for the answer.
+/// Submits at once; the future only waits for the answer. `refused` is why an earlier request of an
+/// ordered stream was not queued, until the client starts anew.
 fn serve<H: ClientHandler>(
     handler: &H,
     item: Incoming,
+    mut refused: Option<&mut Option<Exception>>,
 ) -> impl Future<Output = Result<RaftClientReplyProto, Status>> + Send + use<H> {
     let mut request = match item {
         Ok(request) => request,
@@ -137,8 +145,24 @@ fn serve<H: ClientHandler>(
     let for_reply = header.clone();
     header.replied_call_ids = replied_call_ids;
     let server = handler.server_id();
-    let answer = handler.submit(request);
-    Either::Right(async move { reply(&for_reply, &server, answer.await) })
+    if let Some(refused) = &mut refused {
+        if header.sliding_window_entry.is_some_and(|entry| entry.is_first) {
+            **refused = None;
+        }
+        if let Some(exception) = refused.as_ref() {
+            let reply = reply(&for_reply, &server, Err(exception.clone()));
+            return Either::Left(future::ready(reply));
+        }
+    }
+    match handler.submit(request) {
+        Ok(answer) => Either::Right(async move { reply(&for_reply, &server, answer.await) }),
+        Err(exception) => {
+            if let Some(refused) = refused {
+                *refused = Some(exception.clone());
+            }
+            Either::Left(future::ready(reply(&for_reply, &server, Err(exception))))
+        }
+    }
 }
 
 /// A reply, or the gRPC error that ends the stream.

@@ -7,6 +7,6 @@ pub mod peer_service;
 mod window;
 
 pub use admin_service::AdminHandler;
-pub use client_service::{Answer, ClientHandler};
+pub use client_service::{Answer, ClientHandler, Submitted};
 pub use listen::{Addresses, Limits, Services};
 pub use peer_service::PeerHandler;
