@@ -8,32 +8,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use ratis_core::{Core, Effect, Millis, Outcome, ProposeError, ReplyTo, RequestId, TermIndex};
+use ratis_core::{Core, Effect, Millis, ReplyTo, RequestId, TermIndex};
 use ratis_log::{GroupLog, LogListener, Ticket};
-use ratis_proto::common::{StateMachineEntryProto, StateMachineLogEntryProto};
 use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::apply::{Applier, Job};
 use crate::error::RaftError;
-use crate::group::{
-    ChangeWaiter, Event, Group, PeerAnswer, PeerRequest, PendingWrite, Proposal, Sink,
-};
+use crate::group::{ChangeWaiter, Event, Group, PeerAnswer, PeerRequest, PendingWrite, Sink};
 use crate::links::Links;
 use crate::settings::RaftSettings;
 use crate::state_machine::StateMachineError;
-use crate::types::Reply;
-use crate::watches::{LEVELS, Watches};
+use crate::watches::Watches;
 
 /// Events taken from the mailbox at once.
 const EVENTS_MAX: usize = 1_024;
-
-/// Share of the cache that holds entries which everybody has already.
-const CACHE_SPARE_SHARE: usize = 8;
 
 /// A bulk write that is under way.
 type BulkWrite = BoxFuture<'static, (TermIndex, Result<(), StateMachineError>)>;
@@ -88,19 +80,19 @@ pub(crate) struct Actor {
     pub commit: Option<u64>,
     /// First entry not yet handed to the applier.
     pub apply_next: u64,
-    applied: Option<u64>,
+    pub applied: Option<u64>,
 
     pub writes: VecDeque<PendingWrite>,
     pub watches: Watches,
     pub reads: FxHashMap<RequestId, oneshot::Sender<Result<u64, RaftError>>>,
-    read_waits: BTreeMap<(u64, u64), oneshot::Sender<Result<u64, RaftError>>>,
+    pub read_waits: BTreeMap<(u64, u64), oneshot::Sender<Result<u64, RaftError>>>,
     pub changes: FxHashMap<RequestId, ChangeWaiter>,
     pub owed: FxHashMap<u64, Owed>,
     pub serial: u64,
     /// First index of the log as the core knows it.
-    log_start: u64,
+    pub log_start: u64,
     /// Why the group cannot go on.
-    broken: Option<String>,
+    pub broken: Option<String>,
     pub changed: bool,
 }
 
@@ -257,137 +249,6 @@ impl Actor {
         RequestId(self.serial)
     }
 
-    fn propose(&mut self, now: Millis, proposal: Proposal) {
-        let Proposal { key, log, bulk, context, permit } = proposal;
-        let state_machine_entry = bulk.map(|data| StateMachineEntryProto {
-            state_machine_data: data,
-            log_entry_proto_serialized_size: 0,
-        });
-        let entry = StateMachineLogEntryProto {
-            log_data: log,
-            state_machine_entry,
-            client_id: Bytes::copy_from_slice(&key.client.to_be_bytes()),
-            call_id: key.call,
-            ..Default::default()
-        };
-        match self.core.propose(now, entry) {
-            Ok(at) => self.writes.push_back(PendingWrite { at, key, context, permit }),
-            Err(refusal) => {
-                let error = self.refusal(&refusal);
-                self.group.abort(key, &error);
-            }
-        }
-    }
-
-    fn refusal(&self, refusal: &ProposeError) -> RaftError {
-        let id = self.group.id;
-        match refusal {
-            ProposeError::NotLeader => self.group.not_leader(),
-            ProposeError::NotReady => RaftError::LeaderNotReady(id),
-            ProposeError::SteppingDown => RaftError::SteppingDown(id),
-            ProposeError::Busy | ProposeError::Invalid(_) => {
-                RaftError::StateMachine(StateMachineError {
-                    class: "java.lang.IllegalArgumentException".to_owned(),
-                    message: refusal.to_string(),
-                })
-            }
-        }
-    }
-
-    fn change(
-        &mut self,
-        id: RequestId,
-        result: Result<(), ProposeError>,
-        waiter: oneshot::Sender<Result<Outcome, RaftError>>,
-    ) {
-        match result {
-            Ok(()) => {
-                self.changes.insert(id, waiter);
-            }
-            Err(refusal) => {
-                // Whoever asked may have gone.
-                let _ = waiter.send(Err(self.refusal(&refusal)));
-            }
-        }
-    }
-
-    fn watch(
-        &mut self,
-        now: Millis,
-        index: u64,
-        level: ratis_proto::common::ReplicationLevel,
-        waiter: crate::retry_cache::Waiter,
-    ) {
-        let answer = match self.core.level(level) {
-            Some(reached) if reached >= index => Ok(self.watch_reply(reached)),
-            // The dummy watch that opens a Java client's stream asks for 0, even of an empty log.
-            None if index == 0 && self.group.check_leader().is_ok() => Ok(self.watch_reply(0)),
-            _ if self.group.check_leader().is_err() => Err(self.group.not_leader()),
-            _ => {
-                let until = now + self.settings.watch_timeout.as_millis() as Millis;
-                if let Err(waiter) = self.watches.add(index, level, until, waiter) {
-                    let _ = waiter.send(Err(RaftError::ResourceUnavailable(self.group.id)));
-                }
-                return;
-            }
-        };
-        // A client that has gone will ask again.
-        let _ = waiter.send(answer);
-    }
-
-    fn watch_reply(&self, index: u64) -> Reply {
-        let commits = Arc::new(self.core.commit_infos());
-        Reply { index, message: Bytes::new(), commits }
-    }
-
-    /// Matched or committed indices moved.
-    pub fn serve_watches(&mut self) {
-        if self.watches.is_empty() {
-            return;
-        }
-        for level in LEVELS {
-            let Some(reached) = self.core.level(level) else { continue };
-            while let Some(waiter) = self.watches.pop_reached(level, reached) {
-                let _ = waiter.send(Ok(self.watch_reply(reached)));
-            }
-        }
-    }
-
-    fn expire_watches(&mut self, now: Millis) {
-        while let Some((index, level, waiter)) = self.watches.pop_expired(now) {
-            let commits = self.core.commit_infos();
-            let _ = waiter.send(Err(RaftError::NotReplicated { index, level, commits }));
-        }
-    }
-
-    /// A read may be served once this index is applied.
-    pub fn read_at(&mut self, id: RequestId, index: Option<u64>) {
-        let Some(waiter) = self.reads.remove(&id) else { return };
-        match index {
-            Some(index) => {
-                self.read_waits.insert((index, id.0), waiter);
-                self.serve_reads();
-            }
-            None => {
-                let error = match self.group.check_leader() {
-                    Err(error) => error,
-                    Ok(()) => RaftError::LeaderNotReady(self.group.id),
-                };
-                let _ = waiter.send(Err(error));
-            }
-        }
-    }
-
-    fn serve_reads(&mut self) {
-        while let Some(first) = self.read_waits.first_entry()
-            && self.applied.is_some_and(|applied| first.key().0 <= applied)
-        {
-            let ((index, _), waiter) = first.remove_entry();
-            // A reader that has gone needs nothing.
-            let _ = waiter.send(Ok(index));
-        }
-    }
-
     fn request(&mut self, now: Millis, request: PeerRequest) {
         self.serial += 1;
         let to = ReplyTo(self.serial);
@@ -451,128 +312,6 @@ impl Actor {
         }
     }
 
-    fn disk_reached(&mut self, now: Millis, ticket: Ticket) {
-        while let Some((_, at)) = self.appends.pop_front_if(|(t, _)| *t <= ticket) {
-            self.synced = Some(at);
-        }
-        if self.barrier.is_some_and(|barrier| barrier <= ticket) {
-            self.barrier = None;
-        }
-        let start = self.log.reader().first();
-        if start > self.log_start {
-            self.log_start = start;
-            self.core.purged(start);
-        }
-        self.evict();
-        self.report_durable(now);
-    }
-
-    /// Drops from memory what can be read back from disk.
-    pub fn evict(&mut self) {
-        let written = self.log.reader().next();
-        let keep_from = self.bulk_open.keys().next().map_or(written, |open| written.min(*open));
-        // What nobody is known to need any more may go earlier.
-        let leads = self.group.leadership.borrow().role != ratis_core::Role::Follower;
-        let needed_from = match self.core.level(ratis_proto::common::ReplicationLevel::All) {
-            Some(all) if leads => self.apply_next.min(all.saturating_add(1)),
-            _ if leads => 0,
-            _ => self.apply_next,
-        };
-        let spare_bytes = self.settings.cache_bytes_max / CACHE_SPARE_SHARE;
-        self.log.evict(spare_bytes, keep_from.min(needed_from));
-        self.log.evict(self.settings.cache_bytes_max, keep_from);
-        self.core.cached_from(self.log.cache().first().unwrap_or(self.log.next()));
-    }
-
-    fn bulk_written(&mut self, at: TermIndex, result: Result<(), StateMachineError>) {
-        if self.bulk_open.get(&at.index) != Some(&at.term) {
-            return;
-        }
-        match result {
-            Ok(()) => {
-                self.bulk_open.remove(&at.index);
-                let now = self.now();
-                self.report_durable(now);
-            }
-            Err(error) => self.break_down(format!("bulk bytes of entry {at}: {error}")),
-        }
-    }
-
-    /// Tells the core how far log and bulk bytes are on disk.
-    fn report_durable(&mut self, now: Millis) {
-        let Some(synced) = self.synced else { return };
-        let durable = match self.bulk_open.keys().next() {
-            Some(open) if *open <= synced.index => {
-                let Some(index) = open.checked_sub(1) else { return };
-                let Some(term) = self.core.term_at(index) else { return };
-                TermIndex::new(term, index)
-            }
-            _ => synced,
-        };
-        if self.durable.is_none_or(|before| before.index < durable.index) {
-            self.durable = Some(durable);
-            self.core.durable(now, durable);
-            self.hand_to_applier();
-        }
-    }
-
-    /// Hands over what is committed and durable here.
-    pub fn hand_to_applier(&mut self) {
-        let (Some(commit), Some(durable)) = (self.commit, self.durable) else { return };
-        let end = commit.min(durable.index) + 1;
-        if end <= self.apply_next {
-            return;
-        }
-        let mut writes = Vec::new();
-        while let Some(write) = self.writes.pop_front_if(|w| w.at.index < end) {
-            writes.push(write);
-        }
-        let count = (end - self.apply_next) as usize;
-        let in_memory = if writes.is_empty() && self.applier.is_full() {
-            None
-        } else {
-            self.log.cache().range(self.apply_next, end, count, usize::MAX)
-        };
-        let job = match in_memory {
-            Some(entries) if entries.len() == count => Job::Entries(entries, writes),
-            _ => Job::Stored(self.apply_next, end, writes),
-        };
-        self.apply_next = end;
-        if self.changed {
-            // Replies carry the commit index of their own entry at least.
-            self.changed = false;
-            self.group.show(&self.core);
-        }
-        self.applier.push(job);
-    }
-
-    fn snapshot_taken(&mut self, at: TermIndex) {
-        self.core.snapshot_taken(at);
-        let mut limit = at.index;
-        if !self.settings.purge_up_to_snapshot {
-            for info in self.core.commit_infos() {
-                // -1 on the wire: nothing is known of the peer.
-                let commit = if info.commit_index == u64::MAX { 0 } else { info.commit_index };
-                limit = limit.min(commit);
-            }
-        }
-        let Some(gap) = self.settings.purge_gap else { return };
-        if limit.saturating_sub(self.log_start) >= gap.max(1) {
-            self.log.purge(limit);
-        }
-    }
-
-    /// Leadership is lost or changed hands: nobody here may promise anything.
-    pub fn fail_clients(&mut self) {
-        let error = self.group.not_leader();
-        for write in std::mem::take(&mut self.writes) {
-            self.group.abort(write.key, &error);
-        }
-        for waiter in self.watches.drain() {
-            let _ = waiter.send(Err(error.clone()));
-        }
-    }
-
     /// The group stops here; its other members elect somebody else.
     pub fn break_down(&mut self, reason: String) {
         if self.broken.is_some() {
@@ -591,48 +330,6 @@ impl Actor {
         self.group.machine.leadership_changed(&stopped);
         self.group.machine.failed(self.broken.as_deref().unwrap_or_default());
         self.fail_everybody();
-    }
-
-    fn gone(&self) -> RaftError {
-        match &self.broken {
-            Some(message) => RaftError::Log { group: self.group.id, message: message.clone() },
-            None => RaftError::AlreadyClosed(self.group.id),
-        }
-    }
-
-    fn fail_everybody(&mut self) {
-        let error = self.gone();
-        for write in std::mem::take(&mut self.writes) {
-            self.group.abort(write.key, &error);
-        }
-        for waiter in self.watches.drain() {
-            let _ = waiter.send(Err(error.clone()));
-        }
-        let reads = std::mem::take(&mut self.reads).into_values();
-        for waiter in reads.chain(std::mem::take(&mut self.read_waits).into_values()) {
-            let _ = waiter.send(Err(error.clone()));
-        }
-        for (_, waiter) in self.changes.drain() {
-            let _ = waiter.send(Err(error.clone()));
-        }
-        // Dropping a sink tells the peer that the stream is of no use.
-        self.owed.clear();
-        self.deferred.clear();
-    }
-
-    /// Answers an event of a group that cannot go on. Sinks that are dropped answer for themselves.
-    fn refuse(&mut self, event: Event) {
-        match event {
-            Event::Propose(proposal) => self.group.abort(proposal.key, &self.gone()),
-            Event::Watch(_, _, waiter) => {
-                let _ = waiter.send(Err(self.gone()));
-            }
-            Event::Read(waiter) => {
-                let _ = waiter.send(Err(self.gone()));
-            }
-            Event::Tick => self.group.ticking.store(false, Ordering::Release),
-            _ => {}
-        }
     }
 
     async fn close(mut self, closing: Option<(bool, oneshot::Sender<()>)>) {

@@ -25,6 +25,8 @@
 
 mod actor;
 mod apply;
+mod clients;
+mod durability;
 mod effects;
 mod engine;
 mod error;

@@ -61,7 +61,7 @@ fn open(disk: &Disk, settings: LogSettings) -> Result<Opened, LogError> {
 }
 
 fn small_segments() -> LogSettings {
-    LogSettings { segment_bytes_max: 180, preallocated_bytes: 4096, ..Default::default() }
+    LogSettings { segment_bytes_max: 180, preallocated_bytes: 4096 }
 }
 
 fn entry(term: u64, index: u64, text: &str) -> LogEntryProto {
@@ -340,7 +340,7 @@ fn the_first_entry_of_a_ring_of_one_has_the_bytes_that_ratis_writes() {
     let file = fs::read(current(folder.path()).join("log_inprogress_0")).unwrap();
     assert_eq!(file, [b"RaftLog1", bytes.as_slice()].concat());
     let found = open(&disk, LogSettings::default()).unwrap().found;
-    assert_eq!(found.configurations, [entry.clone()]);
+    assert_eq!(found.configurations, std::slice::from_ref(&entry));
     assert_eq!(found.stored_configuration, Some(entry));
 }
 

@@ -245,3 +245,31 @@ async fn our_client_fails_at_once_when_the_group_is_gone() {
     assert!(matches!(gone, Err(ClientError::GroupMismatch(_))), "{gone:?}");
     nodes[0].raft.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_chunks_reach_every_member_through_our_client() {
+    const CHUNK_BYTES: usize = 8 << 20;
+    let root = tempfile::tempdir().unwrap();
+    let (nodes, peers) = ring(root.path(), &["a", "b", "c"]).await;
+    let client = client(&peers, None);
+    let chunk = |i: usize| {
+        let mut chunk = format!("big{i:05}").into_bytes();
+        chunk.resize(CHUNK_BYTES, b'x');
+        Bytes::from(chunk)
+    };
+    let writes: Vec<_> = (0..10).map(|i| client.write(chunk(i))).collect();
+    for write in writes {
+        write.await.unwrap();
+    }
+    let expected: Vec<_> = (0..10).map(|i| format!("big{i:05}")).collect();
+    for node in &nodes {
+        until("all chunks are there", || node.applied(GROUP) == expected).await;
+        let seen = node.machines.seen(GROUP);
+        for (at, bulk) in &seen.lock().bulk {
+            assert_eq!(bulk.len(), CHUNK_BYTES, "entry {at}");
+        }
+    }
+    for node in nodes {
+        node.raft.shutdown().await;
+    }
+}
