@@ -67,6 +67,11 @@ impl OzoneClient {
         &self.om
     }
 
+    /// The datanodes, for what has no method here.
+    pub fn datanodes(&self) -> &hdds_client::Datanodes {
+        &self.blocks
+    }
+
     /// Who this client acts as.
     pub fn user(&self) -> &str {
         &self.user

@@ -202,6 +202,12 @@ impl FakeRing {
         self.gate.try_acquire().unwrap()
     }
 
+    /// What was written to a block, by local id.
+    #[allow(dead_code)] // the key tests of ozone-client use it
+    pub fn stored(&self, local: i64) -> Vec<u8> {
+        self.disk.data.lock()[&local].values().flatten().copied().collect()
+    }
+
     pub fn received(&self) -> usize {
         self.received.load(Ordering::SeqCst)
     }
