@@ -29,6 +29,8 @@ pub mod rng;
 mod rules;
 pub mod safe_mode;
 pub mod tables;
+#[cfg(test)]
+mod test_world;
 pub mod topology;
 
 pub use crate::core::{Core, Identity};

@@ -282,3 +282,6 @@ fn container_rule(
     }
     RuleStatus { name, holds: fraction >= cutoff, text }
 }
+
+#[cfg(test)]
+mod tests;

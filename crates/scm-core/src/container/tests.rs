@@ -1,1 +1,165 @@
+use hdds_proto::hdds::container_replica_proto::State;
+use hdds_proto::hdds::scm_command_proto::Type;
+use hdds_proto::hdds::{ContainerAction, ContainerActionsProto, ContainerReportsProto};
+use hdds_types::{ContainerEvent, ContainerId, ContainerState};
 
+use crate::rules::UnknownContainer;
+use crate::test_world::{World, kinds, node_id, replica};
+use crate::{Call, convert};
+
+fn state(world: &World, id: ContainerId) -> ContainerState {
+    world.core.ledger.container(id).unwrap().state
+}
+
+fn ready_with_container() -> (World, ContainerId) {
+    let mut world = World::ready(3);
+    let id = world.container();
+    for number in 1..=3 {
+        world.beat_plain(number);
+    }
+    (world, id)
+}
+
+#[test]
+fn a_full_container_closes_once_its_writers_had_their_time() {
+    let (mut world, id) = ready_with_container();
+    let mut heartbeat = world.heartbeat(1);
+    heartbeat.container_actions = Some(ContainerActionsProto {
+        container_actions: vec![ContainerAction {
+            container_id: id.0.cast_signed(),
+            action: 1,
+            reason: Some(1),
+        }],
+    });
+    world.beat(&heartbeat);
+    assert_eq!(state(&world, id), ContainerState::Closing);
+    world.core.close_expired_containers(world.now);
+    assert!(world.beat_plain(1).is_empty());
+
+    world.pass(world.core.rules.close_wait_ms);
+    world.core.close_expired_containers(world.now);
+    for number in 1..=3 {
+        let commands = world.beat_plain(number);
+        assert_eq!(kinds(&commands), [Type::CloseContainerCommand]);
+        let close = commands[0].close_container_command_proto.as_ref().unwrap();
+        assert_eq!(close.force, Some(false));
+        let pipeline = world.core.ledger.container(id).unwrap().pipeline;
+        assert_eq!(convert::pipeline_id(&close.pipeline_id), pipeline);
+    }
+    world.report(1, replica(id.0, State::Closed, 8, 100));
+    assert_eq!(state(&world, id), ContainerState::Closed);
+    assert_eq!(world.core.ledger.container(id).unwrap().sequence, 8);
+}
+
+#[test]
+fn an_unheard_close_is_sent_again() {
+    let (mut world, id) = ready_with_container();
+    world.core.close_container(id, world.now);
+    world.settle();
+    for wait in [world.core.rules.close_wait_ms, world.core.rules.close_resend_ms] {
+        world.pass(wait);
+        world.core.close_expired_containers(world.now);
+        assert_eq!(kinds(&world.beat_plain(1)), [Type::CloseContainerCommand]);
+    }
+}
+
+#[test]
+fn a_copy_that_is_not_open_closes_the_container() {
+    let (mut world, id) = ready_with_container();
+    world.report(2, replica(id.0, State::Unhealthy, 3, 100));
+    assert_eq!(state(&world, id), ContainerState::Closing);
+}
+
+#[test]
+fn a_closed_copy_that_is_behind_does_not_count() {
+    let (mut world, id) = ready_with_container();
+    world.core.close_container(id, world.now);
+    world.settle();
+    world.report(1, replica(id.0, State::Closing, 9, 100));
+    world.report(2, replica(id.0, State::Closed, 5, 100));
+    assert_eq!(state(&world, id), ContainerState::Closing);
+    world.report(3, replica(id.0, State::Closed, 9, 100));
+    assert_eq!(state(&world, id), ContainerState::Closed);
+}
+
+#[test]
+fn quasi_closed_copies_from_all_origins_close_for_good() {
+    let (mut world, id) = ready_with_container();
+    world.core.close_container(id, world.now);
+    world.settle();
+    let quasi = |number, sequence| {
+        let mut copy = replica(id.0, State::QuasiClosed, sequence, 100);
+        copy.origin_node_id = Some(node_id(number).to_string());
+        copy
+    };
+    assert!(world.report(1, quasi(1, 4)).is_empty());
+    assert_eq!(state(&world, id), ContainerState::QuasiClosed);
+    assert!(world.report(2, quasi(2, 6)).is_empty());
+    world.report(3, quasi(3, 6));
+    let commands = world.beat_plain(2);
+    assert_eq!(kinds(&commands), [Type::CloseContainerCommand]);
+    assert_eq!(commands[0].close_container_command_proto.as_ref().unwrap().force, Some(true));
+    assert!(world.beat_plain(1).is_empty(), "the older copy is not the truth");
+    world.report(2, replica(id.0, State::Closed, 6, 100));
+    assert_eq!(state(&world, id), ContainerState::Closed);
+}
+
+#[test]
+fn a_full_report_drops_what_it_does_not_name() {
+    let (mut world, id) = ready_with_container();
+    let mut heartbeat = world.heartbeat(1);
+    heartbeat.container_report = Some(ContainerReportsProto::default());
+    world.beat(&heartbeat);
+    assert_eq!(world.core.ledger.container(id).unwrap().replicas.len(), 2);
+    world.report(2, replica(id.0, State::Deleted, 0, 0));
+    assert_eq!(world.core.ledger.container(id).unwrap().replicas.len(), 1);
+}
+
+#[test]
+fn copies_of_deleted_containers_are_removed_and_fresher_data_comes_back() {
+    let (mut world, id) = ready_with_container();
+    let events = [
+        ContainerEvent::Finalize,
+        ContainerEvent::Close,
+        ContainerEvent::Delete,
+        ContainerEvent::Cleanup,
+    ];
+    for event in events {
+        world.apply(Call::UpdateContainerState { id, event, sequence: 10 });
+    }
+    let mut empty = replica(id.0, State::Closed, 10, 0);
+    empty.is_empty = Some(true);
+    let commands = world.report(1, empty);
+    assert!(!commands[0].delete_container_command_proto.as_ref().unwrap().force);
+    let commands = world.report(2, replica(id.0, State::Closed, 10, 100));
+    assert!(commands[0].delete_container_command_proto.as_ref().unwrap().force);
+    assert_eq!(state(&world, id), ContainerState::Deleted);
+    world.report(3, replica(id.0, State::Open, 10, 100));
+    assert_eq!(state(&world, id), ContainerState::QuasiClosed);
+}
+
+#[test]
+fn unknown_containers_are_deleted_only_where_the_operator_says_so() {
+    let (mut world, _) = ready_with_container();
+    let stranger = || replica(500, State::Closed, 1, 10);
+    assert!(world.report(1, stranger()).is_empty());
+    world.core.rules.unknown_container = UnknownContainer::Delete;
+    assert_eq!(kinds(&world.report(1, stranger())), [Type::DeleteContainerCommand]);
+    let beyond = replica(1_000_000, State::Open, 1, 10);
+    assert!(world.report(1, beyond).is_empty(), "it may be on its way through the log");
+}
+
+#[test]
+fn a_closed_container_is_read_through_its_copies() {
+    let (mut world, id) = ready_with_container();
+    world.core.close_container(id, world.now);
+    world.settle();
+    for number in 1..=2 {
+        world.report(number, replica(id.0, State::Closed, 1, 100));
+    }
+    let container = world.core.ledger.container(id).unwrap().clone();
+    let pipeline = world.core.read_pipeline(&container, world.now);
+    assert_eq!(pipeline.members.len(), 3);
+    assert_eq!(pipeline.r#type, Some(1));
+    assert_ne!(convert::pipeline_id(&pipeline.id), container.pipeline);
+}

@@ -44,7 +44,6 @@ fn every_call_survives_the_log() {
         tx_id: 5,
         container_id: 1,
         local_id: vec![7, 8],
-        count: Some(0),
         ..DeletedBlocksTransaction::default()
     };
     let container = ContainerInfoProto { container_id: 9, state: 1, ..Default::default() };
