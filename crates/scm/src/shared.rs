@@ -85,7 +85,7 @@ impl Shared {
         let answer = replicator.submit(&call).await;
         let applied = !matches!(answer, Err(_) | Ok(Answer::Boolean(false)));
         if let Err(error) = &answer {
-            tracing::warn!(?call, %error, "call was not applied");
+            tracing::warn!(call = call.name(), %error, "call was not applied");
         }
         self.with(|core, now| core.settled(&call, applied, now));
         answer

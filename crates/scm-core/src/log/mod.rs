@@ -165,26 +165,46 @@ impl Answer {
 impl Call {
     /// The log entry.
     pub fn encode(&self) -> Bytes {
-        let (kind, name, args) = self.parts();
+        let (kind, args) = self.parts();
         let request = ScmRatisRequestProto {
             r#type: Some(kind.into()),
-            method: Some(Method { name: Some(name.to_owned()), args }),
+            method: Some(Method { name: Some(self.name().to_owned()), args }),
         };
         request.encode_to_vec().into()
     }
 
-    fn parts(&self) -> (RequestType, &'static str, Vec<MethodArgument>) {
+    /// The Java method, for logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AddContainer(_) => "addContainer",
+            Self::RemoveContainer(_) => "removeContainer",
+            Self::UpdateContainerInfo(_) => "updateContainerInfo",
+            Self::UpdateContainerState { .. } => "updateContainerStateWithSequenceId",
+            Self::RestoreContainer { .. } => "transitionDeletingOrDeletedToTargetState",
+            Self::AddPipeline(_) => "addPipeline",
+            Self::RemovePipeline(_) => "removePipeline",
+            Self::UpdatePipelineState { .. } => "updatePipelineState",
+            Self::AddTransactions { .. } => "addTransactionsToDB",
+            Self::RemoveTransactions { .. } => "removeTransactionsFromDB",
+            Self::AllocateBatch { .. } => "allocateBatch",
+            Self::SaveConfiguration { .. } => "saveConfiguration",
+            Self::DeleteConfiguration { .. } => "deleteConfiguration",
+            Self::AddFinalizingMark => "addFinalizingMark",
+            Self::RemoveFinalizingMark => "removeFinalizingMark",
+            Self::FinalizeLayoutFeature(_) => "finalizeLayoutFeature",
+        }
+    }
+
+    fn parts(&self) -> (RequestType, Vec<MethodArgument>) {
         use RequestType as R;
         match self {
             Self::AddContainer(info) => {
-                (R::Container, "addContainer", vec![codec::message(class::CONTAINER_INFO, &**info)])
+                (R::Container, vec![codec::message(class::CONTAINER_INFO, &**info)])
             }
-            Self::RemoveContainer(id) => {
-                (R::Container, "removeContainer", vec![container_argument(*id)])
-            }
+            Self::RemoveContainer(id) => (R::Container, vec![container_argument(*id)]),
             Self::UpdateContainerInfo(info) => {
                 let info = codec::message(class::CONTAINER_INFO, &**info);
-                (R::Container, "updateContainerInfo", vec![info])
+                (R::Container, vec![info])
             }
             Self::UpdateContainerState { id, event, sequence } => {
                 let event = convert::container_event_proto(*event);
@@ -193,51 +213,47 @@ impl Call {
                     codec::enumeration(class::LIFE_CYCLE_EVENT, event.into()),
                     codec::long(*sequence),
                 ];
-                (R::Container, "updateContainerStateWithSequenceId", args)
+                (R::Container, args)
             }
             Self::RestoreContainer { id, to } => {
                 let state = convert::container_state_proto(*to);
                 let state = codec::enumeration(class::LIFE_CYCLE_STATE, state.into());
                 let args = vec![container_argument(*id), state];
-                (R::Container, "transitionDeletingOrDeletedToTargetState", args)
+                (R::Container, args)
             }
             Self::AddPipeline(pipeline) => {
-                (R::Pipeline, "addPipeline", vec![codec::message(class::PIPELINE, &**pipeline)])
+                (R::Pipeline, vec![codec::message(class::PIPELINE, &**pipeline)])
             }
-            Self::RemovePipeline(id) => {
-                (R::Pipeline, "removePipeline", vec![pipeline_argument(*id)])
-            }
+            Self::RemovePipeline(id) => (R::Pipeline, vec![pipeline_argument(*id)]),
             Self::UpdatePipelineState { id, state } => {
                 let state = convert::pipeline_state_proto(*state);
                 let state = codec::enumeration(class::PIPELINE_STATE, state.into());
-                (R::Pipeline, "updatePipelineState", vec![pipeline_argument(*id), state])
+                (R::Pipeline, vec![pipeline_argument(*id), state])
             }
             Self::AddTransactions { transactions, summary } => {
                 let mut args = vec![codec::messages(class::TRANSACTION, transactions)];
                 args.extend(summary.as_ref().map(|s| codec::message(class::SUMMARY, s)));
-                (R::Block, "addTransactionsToDB", args)
+                (R::Block, args)
             }
             Self::RemoveTransactions { ids, summary } => {
                 let mut args = vec![codec::longs(ids)];
                 args.extend(summary.as_ref().map(|s| codec::message(class::SUMMARY, s)));
-                (R::Block, "removeTransactionsFromDB", args)
+                (R::Block, args)
             }
             Self::AllocateBatch { name, expected, last } => {
                 let args = vec![codec::string(name), codec::long(*expected), codec::long(*last)];
-                (R::SequenceId, "allocateBatch", args)
+                (R::SequenceId, args)
             }
             Self::SaveConfiguration { service, value } => {
                 let args = vec![codec::string(service), codec::byte_string(value)];
-                (R::StatefulServiceConfig, "saveConfiguration", args)
+                (R::StatefulServiceConfig, args)
             }
             Self::DeleteConfiguration { service } => {
-                (R::StatefulServiceConfig, "deleteConfiguration", vec![codec::string(service)])
+                (R::StatefulServiceConfig, vec![codec::string(service)])
             }
-            Self::AddFinalizingMark => (R::Finalize, "addFinalizingMark", Vec::new()),
-            Self::RemoveFinalizingMark => (R::Finalize, "removeFinalizingMark", Vec::new()),
-            Self::FinalizeLayoutFeature(version) => {
-                (R::Finalize, "finalizeLayoutFeature", vec![codec::integer(*version)])
-            }
+            Self::AddFinalizingMark => (R::Finalize, Vec::new()),
+            Self::RemoveFinalizingMark => (R::Finalize, Vec::new()),
+            Self::FinalizeLayoutFeature(version) => (R::Finalize, vec![codec::integer(*version)]),
         }
     }
 
