@@ -74,10 +74,10 @@ impl Core {
             return self.leader_term.is_some();
         }
         // Without an id in stock the batch that was just ordered brings the caller back.
-        if let Some(id) = self.next_id(sequence::CONTAINER_ID) {
-            if let Some(call) = self.container_call(id, pipeline, owner, now) {
-                self.propose(call);
-            }
+        if let Some(id) = self.next_id(sequence::CONTAINER_ID)
+            && let Some(call) = self.container_call(id, pipeline, owner, now)
+        {
+            self.propose(call);
         }
         true
     }
