@@ -145,11 +145,11 @@ fn first_line(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
         ErrorKind::MissingRequiredArgument => missing(error),
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
             let value = text(ContextKind::InvalidValue).unwrap_or_default();
-            let name = argument.split([' ', '=']).next().unwrap_or_default();
+            let (name, label) = argument.split_once([' ', '=']).unwrap_or((&argument, ""));
             if value.is_empty() {
-                format!("Missing required parameter for option '{name}'")
+                format!("Missing required parameter for option '{name}' ({label})")
             } else {
-                format!("Invalid value for option '{name}': '{value}' is not valid")
+                format!("Invalid value for option '{name}': '{value}' is not {}", expected(name))
             }
         }
         _ => {
@@ -158,6 +158,15 @@ fn first_line(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
             line.strip_prefix("error: ").unwrap_or(line).to_owned()
         }
     })
+}
+
+/// What an option's value has to be, in Java's words.
+fn expected(option: &str) -> &'static str {
+    match option {
+        "--length" => "an int",
+        "--expectedGeneration" => "a long",
+        _ => "valid",
+    }
 }
 
 /// Picocli counts the arguments after the name of the tool (`ozone sh`).
@@ -270,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_misspelt_command_gets_a_suggestion() {
-        let error = Cli::try_parse_from(["ozone", "sh", "key", "pt"]).unwrap_err();
+        let error = Cli::try_parse_from(["ozone", "sh", "key", "putt"]).unwrap_err();
         assert_eq!(suggestion(&error).as_deref(), Some("'put'"));
     }
 }

@@ -250,13 +250,11 @@ fn layout(text: &str) -> Result<BucketLayoutProto, Failure> {
 }
 
 fn create(session: &Session, args: CreateArgs) -> Result<(), Failure> {
-    let (client, address) = open(session, &args.at)?;
+    // What is wrong with the command line itself comes first.
     args.replication.check()?;
-    let mut new = NewBucket {
-        layout: args.layout.as_deref().map(layout).transpose()?,
-        owner: args.user,
-        ..Default::default()
-    };
+    let layout = args.layout.as_deref().map(layout).transpose()?;
+    let (client, address) = open(session, &args.at)?;
+    let mut new = NewBucket { layout, owner: args.user, ..Default::default() };
     if args.gdpr {
         new.metadata.insert("gdprEnabled".to_owned(), "true".to_owned());
     }
@@ -336,8 +334,8 @@ fn clear_quota(session: &Session, args: &ClearQuotaArgs) -> Result<(), Failure> 
 }
 
 fn set_replication(session: &Session, args: &SetReplicationArgs) -> Result<(), Failure> {
-    let (client, address) = open(session, &args.at)?;
     args.replication.check()?;
+    let (client, address) = open(session, &args.at)?;
     let replication = args
         .replication
         .given(session)?

@@ -21,8 +21,8 @@ use crate::sh::options::ReplicationOptions;
 const HASH_BUFFER_BYTES: usize = 1 << 20;
 
 pub fn put(session: &Session, args: PutArgs) -> Result<(), Failure> {
-    let (client, address) = open(session, &args.at)?;
     args.replication.check()?;
+    let (client, address) = open(session, &args.at)?;
     if session.verbose {
         session.print(&format!("File sha256 checksum : {}", sha256(&args.file)?))?;
     }
@@ -147,9 +147,9 @@ pub fn cat(session: &Session, args: &AddressArg) -> Result<(), Failure> {
 }
 
 pub fn copy(session: &Session, args: &CopyArgs) -> Result<(), Failure> {
+    args.replication.check()?;
     let address = session.address(&args.keys.address, Kind::Bucket, 0)?;
     let client = session.client(&address)?;
-    args.replication.check()?;
     let (from, to) = (&args.keys.from, &args.keys.to);
     session.block_on_transfer(async {
         bucket::find(&client, &address).await?;
@@ -172,9 +172,9 @@ pub fn copy(session: &Session, args: &CopyArgs) -> Result<(), Failure> {
 }
 
 pub fn rewrite(session: &Session, args: RewriteArgs) -> Result<(), Failure> {
-    let (client, address) = open(session, &args.at)?;
     let options = ReplicationOptions::from(args.replication);
     options.check()?;
+    let (client, address) = open(session, &args.at)?;
     session.block_on_transfer(async {
         bucket::find(&client, &address).await?;
         let (volume, bucket, name) = (&address.volume, &address.bucket, &address.key);
