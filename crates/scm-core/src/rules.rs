@@ -25,6 +25,8 @@ pub struct Rules {
     pub commands_per_heartbeat_max: usize,
     /// Bytes of a full container (`ozone.scm.container.size`).
     pub container_bytes: u64,
+    /// A container that was made and not reported counts against a datanode's room for this long.
+    pub pending_container_ms: Millis,
     /// Open containers per pipeline and owner and volume (`ozone.scm.pipeline.owner.container.count`).
     pub containers_per_owner: u64,
     /// RATIS/THREE pipelines per datanode (`ozone.scm.datanode.pipeline.limit`); 0 = by disks.
@@ -86,6 +88,7 @@ impl Default for Rules {
             command_queue_max: 100_000,
             commands_per_heartbeat_max: 5_000,
             container_bytes: 5 << 30,
+            pending_container_ms: 10 * MINUTE,
             containers_per_owner: 3,
             pipelines_per_datanode: 2,
             pipelines_per_metadata_volume: 2,

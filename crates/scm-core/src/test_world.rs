@@ -1,16 +1,18 @@
 //! An SCM in virtual time for tests: calls are applied as soon as they are made, datanodes are reports.
 
 use hdds_proto::hdds::{
-    ContainerReplicaProto, DatanodeDetailsProto, ExtendedDatanodeDetailsProto, LayoutVersionProto,
-    MetadataStorageReportProto, NodeReportProto, PipelineReport, PipelineReportsProto, Port,
-    ScmCommandProto, ScmHeartbeatRequestProto, ScmRegisterRequestProto, StorageReportProto,
-    container_replica_proto::State, scm_command_proto::Type,
+    ContainerReplicaProto, ContainerReportsProto, DatanodeDetailsProto,
+    ExtendedDatanodeDetailsProto, LayoutVersionProto, MetadataStorageReportProto, NodeReportProto,
+    PipelineReport, PipelineReportsProto, Port, ScmCommandProto, ScmHeartbeatRequestProto,
+    ScmRegisterRequestProto, StorageReportProto, container_replica_proto::State,
+    scm_command_proto::Type,
 };
 use hdds_types::{ContainerId, DatanodeId, PipelineId, PipelineState, ReplicationConfig};
 use ozone_db::{Batch, Durability, MemoryStore, Store};
 use uuid::Uuid;
 
 use crate::block::{AllocatedBlock, Allocation, BlockRequest};
+use crate::container::named_containers;
 use crate::ledger::load::local_id_start;
 use crate::{Call, Core, Identity, Ledger, Millis, Rules, convert, tables};
 
@@ -140,13 +142,19 @@ impl World {
                 ..ExtendedDatanodeDetailsProto::default()
             },
             node_report: node_report(100 << 30),
-            container_report: hdds_proto::hdds::ContainerReportsProto { reports: replicas },
+            container_report: ContainerReportsProto { reports: replicas },
             pipeline_reports: self.pipeline_reports(number),
             data_node_layout_version: Some(layout),
         };
         let registration = self.core.register(&request, Some(&peer), self.now).unwrap();
         assert_eq!(registration.refused, None);
+        self.full_report(number, &request.container_report);
         self.settle();
+    }
+
+    pub fn full_report(&mut self, number: u8, report: &ContainerReportsProto) {
+        self.core.drop_unnamed_replicas(node_id(number), &named_containers(report));
+        self.core.take_replicas(node_id(number), &report.reports, self.now);
     }
 
     pub fn heartbeat(&self, number: u8) -> ScmHeartbeatRequestProto {

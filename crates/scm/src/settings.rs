@@ -161,6 +161,11 @@ fn rules(conf: &Configuration) -> anyhow::Result<Rules> {
         stale_after_ms: millis("ozone.scm.stale.node.interval", d.stale_after_ms)?,
         dead_after_ms: millis("ozone.scm.dead.node.interval", d.dead_after_ms)?,
         container_bytes: conf.size("ozone.scm.container.size", d.container_bytes)?,
+        // Two windows of this length are remembered.
+        pending_container_ms: 2 * millis(
+            "ozone.scm.pending.container.roll.interval",
+            d.pending_container_ms / 2,
+        )?,
         containers_per_owner: conf
             .integer("ozone.scm.pipeline.owner.container.count", d.containers_per_owner)?,
         pipelines_per_datanode: conf

@@ -73,13 +73,40 @@ impl Core {
         if self.leader_term.is_none() || self.is_container_coming(pipeline, owner) {
             return self.leader_term.is_some();
         }
+        if !self.has_room_for_container(pipeline, now) {
+            return false;
+        }
         // Without an id in stock the batch that was just ordered brings the caller back.
         if let Some(id) = self.next_id(sequence::CONTAINER_ID)
             && let Some(call) = self.container_call(id, pipeline, owner, now)
         {
+            self.reserve(pipeline, id, now);
             self.propose(call);
         }
         true
+    }
+
+    /// Every member has room for one more container.
+    fn has_room_for_container(&self, pipeline: PipelineId, now: Millis) -> bool {
+        let Some(record) = self.ledger.pipeline(pipeline) else { return false };
+        let forget_before = now.saturating_sub(self.rules.pending_container_ms);
+        record.members.iter().all(|id| {
+            self.nodes.get(*id).is_some_and(|node| {
+                node.has_room_for_container(self.rules.container_bytes, forget_before)
+            })
+        })
+    }
+
+    /// Notes that the members will need room for this container.
+    fn reserve(&mut self, pipeline: PipelineId, id: i64, now: Millis) {
+        let Some(record) = self.ledger.pipeline(pipeline) else { return };
+        let forget_before = now.saturating_sub(self.rules.pending_container_ms);
+        for member in &record.members {
+            if let Some(node) = self.nodes.get_mut(*member) {
+                node.pending.retain(|_, since| *since >= forget_before);
+                node.pending.insert(ContainerId(id.cast_unsigned()), now);
+            }
+        }
     }
 
     /// A container on any open pipeline of a replication, for a caller who replicates the call itself.
@@ -100,6 +127,7 @@ impl Core {
             .ledger
             .pipelines()
             .filter(|p| p.state == PipelineState::Open && p.replication == replication)
+            .filter(|p| self.has_room_for_container(p.id, now))
             .map(|pipeline| pipeline.id)
             .collect();
         let Some(pipeline) = self.rng.pick(&open).copied() else {
@@ -115,6 +143,7 @@ impl Core {
         };
         let Some(id) = self.next_id(sequence::CONTAINER_ID) else { return Ok(None) };
         let call = self.container_call(id, pipeline, owner, now);
+        self.reserve(pipeline, id, now);
         Ok(call.map(|call| (ContainerId(id.cast_unsigned()), call)))
     }
 

@@ -7,3 +7,4 @@ mod report;
 mod tests;
 
 pub use allocate::Choice;
+pub use report::named_containers;

@@ -28,38 +28,25 @@ pub(crate) enum Consequence {
 }
 
 impl Core {
-    /// All copies of a datanode: those it does not name are gone.
-    pub(crate) fn take_full_report(
-        &mut self,
-        id: DatanodeId,
-        report: &ContainerReportsProto,
-        now: Millis,
-    ) {
+    /// All copies of a datanode are about to be reported: those that are not `named` are gone. Follow
+    /// with [`Self::take_replicas`], in pieces if there are many.
+    pub fn drop_unnamed_replicas(&mut self, id: DatanodeId, named: &FxHashSet<ContainerId>) {
         let Some(node) = self.nodes.get(id) else { return };
         let index = node.index;
-        let named: FxHashSet<ContainerId> =
-            report.reports.iter().filter_map(container_id).collect();
         let missing: Vec<ContainerId> =
             node.containers.iter().filter(|id| !named.contains(id)).copied().collect();
         for container in missing {
             self.drop_replica(container, index);
         }
-        for replica in &report.reports {
-            self.take_replica(id, index, replica, now);
-        }
     }
 
-    /// Copies of a datanode that changed.
-    pub(crate) fn take_incremental_report(
-        &mut self,
-        id: DatanodeId,
-        report: &[ContainerReplicaProto],
-        now: Millis,
-    ) {
+    /// Copies of a datanode, some or all.
+    pub fn take_replicas(&mut self, id: DatanodeId, report: &[ContainerReplicaProto], now: Millis) {
         let Some(index) = self.nodes.get(id).map(|node| node.index) else { return };
         for replica in report {
             self.take_replica(id, index, replica, now);
         }
+        self.evaluate_safe_mode(now);
     }
 
     /// Forgets a copy.
@@ -109,6 +96,7 @@ impl Core {
         let sequence = known.sequence;
         if let Some(node) = self.nodes.at_mut(index) {
             node.containers.insert(container);
+            node.pending.remove(&container);
         }
         self.safe_mode_container_reported(container);
         match consequence {
@@ -196,6 +184,11 @@ fn judge_deleted(container: &Container, replica: &Replica, is_ec: bool) -> Conse
         ReplicaState::Closed => Consequence::Restore(ContainerState::Closed),
         _ => Consequence::Restore(ContainerState::QuasiClosed),
     }
+}
+
+/// The containers that a full report names.
+pub fn named_containers(report: &ContainerReportsProto) -> FxHashSet<ContainerId> {
+    report.reports.iter().filter_map(container_id).collect()
 }
 
 fn container_id(report: &ContainerReplicaProto) -> Option<ContainerId> {

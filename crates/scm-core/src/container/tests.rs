@@ -107,9 +107,7 @@ fn quasi_closed_copies_from_all_origins_close_for_good() {
 #[test]
 fn a_full_report_drops_what_it_does_not_name() {
     let (mut world, id) = ready_with_container();
-    let mut heartbeat = world.heartbeat(1);
-    heartbeat.container_report = Some(ContainerReportsProto::default());
-    world.beat(&heartbeat);
+    world.full_report(1, &ContainerReportsProto::default());
     assert_eq!(world.core.ledger.container(id).unwrap().replicas.len(), 2);
     world.report(2, replica(id.0, State::Deleted, 0, 0));
     assert_eq!(world.core.ledger.container(id).unwrap().replicas.len(), 1);
@@ -162,4 +160,19 @@ fn a_closed_container_is_read_through_its_copies() {
     assert_eq!(pipeline.members.len(), 3);
     assert_eq!(pipeline.r#type, Some(1));
     assert_ne!(convert::pipeline_id(&pipeline.id), container.pipeline);
+}
+
+#[test]
+fn no_more_containers_are_made_than_datanodes_have_room_for() {
+    let mut world = World::ready(3);
+    // 100 GB per datanode hold two containers of 40 GB.
+    world.core.rules.container_bytes = 40 << 30;
+    world.allocate(40);
+    let made = world.core.ledger.containers_total();
+    assert_eq!(made, 2);
+    for number in 1..=3 {
+        assert_eq!(world.core.nodes.get(node_id(number)).unwrap().pending.len(), 2);
+        world.report(number, replica(1, State::Open, 0, 1));
+        assert_eq!(world.core.nodes.get(node_id(number)).unwrap().pending.len(), 1);
+    }
 }

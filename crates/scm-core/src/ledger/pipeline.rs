@@ -57,11 +57,28 @@ impl Pipeline {
     /// For the table, and for the wire before members' addresses are brought up to date
     /// (`Pipeline.getProtobufMessage`).
     pub fn to_proto(&self) -> hdds::Pipeline {
-        let mut wire = (*self.wire).clone();
-        wire.state = Some(convert::pipeline_state_proto(self.state).into());
-        wire.leader_id = Some(self.leader.map(|id| id.to_string()).unwrap_or_default());
-        wire.leader_datanode_id = self.leader.map(convert::datanode_id_proto);
-        wire
+        hdds::Pipeline { members: self.wire.members.clone(), ..self.without_members() }
+    }
+
+    /// The same without the members, which views bring up to date.
+    pub(crate) fn without_members(&self) -> hdds::Pipeline {
+        let wire = &self.wire;
+        hdds::Pipeline {
+            members: Vec::new(),
+            state: Some(convert::pipeline_state_proto(self.state).into()),
+            r#type: wire.r#type,
+            factor: wire.factor,
+            id: wire.id.clone(),
+            leader_id: Some(self.leader.map(|id| id.to_string()).unwrap_or_default()),
+            member_orders: Vec::new(),
+            creation_time_stamp: wire.creation_time_stamp,
+            suggested_leader_id: wire.suggested_leader_id,
+            member_replica_indexes: wire.member_replica_indexes.clone(),
+            ec_replication_config: wire.ec_replication_config.clone(),
+            leader_id128: None,
+            leader_datanode_id: self.leader.map(convert::datanode_id_proto),
+            suggested_leader_datanode_id: wire.suggested_leader_datanode_id,
+        }
     }
 
     /// Every member has reported it and the leader is known.

@@ -23,7 +23,8 @@ pub struct HeartbeatAnswer {
 }
 
 impl Core {
-    /// Takes a heartbeat in. The commands are fetched with [`Core::take_commands`], which may be done
+    /// Takes a heartbeat in, but for its full container report, which comes before through
+    /// [`Core::drop_unnamed_replicas`] and [`Core::take_replicas`]. The commands are fetched with [`Core::take_commands`], which may be done
     /// later for a datanode that waits for its first pipeline. `false` when it is not registered.
     pub fn heartbeat(&mut self, request: &ScmHeartbeatRequestProto, now: Millis) -> bool {
         let Some(id) = convert::datanode_id(&request.datanode_details) else { return false };
@@ -33,11 +34,8 @@ impl Core {
         if let Some(report) = &request.node_report {
             self.take_node_report(id, report);
         }
-        if let Some(report) = &request.container_report {
-            self.take_full_report(id, report, now);
-        }
         for report in &request.incremental_container_report {
-            self.take_incremental_report(id, &report.report, now);
+            self.take_replicas(id, &report.report, now);
         }
         if let Some(actions) = &request.container_actions {
             self.take_container_actions(actions, now);

@@ -9,6 +9,7 @@ mod register;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hdds_proto::hdds::{DatanodeDetailsProto, MetadataStorageReportProto, StorageReportProto};
@@ -57,6 +58,8 @@ pub struct Node {
     pub queue: CommandQueue,
     /// Containers it holds copies of.
     pub containers: FxHashSet<ContainerId>,
+    /// Containers made for it that it has not reported, and since when.
+    pub pending: BTreeMap<ContainerId, Millis>,
 }
 
 impl Node {
@@ -78,18 +81,20 @@ impl Node {
     /// Some data volume has more than `bytes` to give, and some metadata volume more than
     /// `metadata_bytes` (`SCMCommonPlacementPolicy.hasEnoughSpace`).
     pub fn has_space(&self, bytes: u64, metadata_bytes: u64) -> bool {
-        let data = self.storage.iter().any(|volume| {
-            let usable = volume
-                .remaining
-                .unwrap_or(0)
-                .saturating_sub(volume.committed.unwrap_or(0))
-                .saturating_sub(volume.free_space_to_spare.unwrap_or(0));
-            volume.failed != Some(true) && usable > bytes
-        });
+        let data = self.storage.iter().any(|volume| usable_bytes(volume) > bytes);
         let metadata = self.metadata_storage.iter().any(|volume| {
             volume.failed != Some(true) && volume.remaining.unwrap_or(0) > metadata_bytes
         });
         data && metadata
+    }
+
+    /// Its volumes hold another container of `bytes` besides those that it was given and has not
+    /// reported since `forget_before` (`PendingContainerTracker`).
+    pub fn has_room_for_container(&self, bytes: u64, forget_before: Millis) -> bool {
+        let pending = self.pending.values().filter(|since| **since >= forget_before).count();
+        let volumes = self.storage.iter();
+        let room: u64 = volumes.map(|volume| usable_bytes(volume) / bytes.max(1)).sum();
+        room > pending as u64
     }
 
     /// Rack.
@@ -176,6 +181,16 @@ impl Nodes {
     pub(crate) fn insert(&mut self, node: Node) {
         self.nodes.insert(node.index, node);
     }
+}
+
+/// Bytes that a data volume can still take; none when it failed.
+fn usable_bytes(volume: &StorageReportProto) -> u64 {
+    if volume.failed == Some(true) {
+        return 0;
+    }
+    let promised =
+        volume.committed.unwrap_or(0).saturating_add(volume.free_space_to_spare.unwrap_or(0));
+    volume.remaining.unwrap_or(0).saturating_sub(promised)
 }
 
 fn has_address(node: &Node, address: &str) -> bool {

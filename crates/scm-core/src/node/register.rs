@@ -22,8 +22,9 @@ pub struct Registration {
 }
 
 impl Core {
-    /// Registers a datanode that calls from the address `peer`, and takes its reports in. `None` when
-    /// the request names no datanode.
+    /// Registers a datanode that calls from the address `peer`, and takes its reports in, but for the
+    /// containers, which follow through [`Core::drop_unnamed_replicas`] and [`Core::take_replicas`].
+    /// `None` when the request names no datanode.
     pub fn register(
         &mut self,
         request: &ScmRegisterRequestProto,
@@ -63,7 +64,6 @@ impl Core {
 
         self.admit(id, Arc::new(details), layout.metadata_layout_version, now);
         self.take_node_report(id, &request.node_report);
-        self.take_full_report(id, &request.container_report, now);
         self.take_pipeline_reports(id, &request.pipeline_reports, now);
         self.announce_pending_pipelines(id);
         self.evaluate_safe_mode(now);
@@ -111,6 +111,7 @@ impl Core {
             metadata_storage: Vec::new(),
             queue: CommandQueue::default(),
             containers: Default::default(),
+            pending: Default::default(),
         });
     }
 }

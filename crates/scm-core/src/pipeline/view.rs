@@ -1,6 +1,6 @@
 //! Pipelines as clients see them.
 
-use hdds_proto::hdds;
+use hdds_proto::hdds::{self, DatanodeDetailsProto};
 use hdds_types::{PipelineId, ReplicationConfig};
 
 use crate::ledger::{Container, Pipeline};
@@ -12,21 +12,37 @@ const IO_PORTS: [&str; 3] = ["STANDALONE", "RATIS", "RATIS_DATASTREAM"];
 impl Core {
     /// A pipeline for the wire, with its members' addresses of today.
     pub fn pipeline_view(&self, pipeline: &Pipeline) -> hdds::Pipeline {
-        let mut view = pipeline.to_proto();
-        for (id, member) in pipeline.members.iter().zip(&mut view.members) {
-            if let Some(details) = self.nodes.details(*id) {
-                *member = (**details).clone();
-            }
-        }
-        view
+        self.view_with(pipeline, DatanodeDetailsProto::clone)
     }
 
     /// The same with the ports for data only.
     pub fn pipeline_view_for_io(&self, pipeline: &Pipeline) -> hdds::Pipeline {
-        let mut view = self.pipeline_view(pipeline);
-        for member in &mut view.members {
-            member.ports.retain(|port| IO_PORTS.contains(&port.name.as_str()));
-        }
+        self.view_with(pipeline, |details| {
+            let is_io = |port: &&hdds::Port| IO_PORTS.contains(&port.name.as_str());
+            let ports = details.ports.iter().filter(is_io).cloned().collect();
+            DatanodeDetailsProto {
+                ports,
+                uuid: details.uuid.clone(),
+                ip_address: details.ip_address.clone(),
+                host_name: details.host_name.clone(),
+                cert_serial_id: details.cert_serial_id.clone(),
+                network_name: details.network_name.clone(),
+                network_location: details.network_location.clone(),
+                ..*details
+            }
+        })
+    }
+
+    fn view_with(
+        &self,
+        pipeline: &Pipeline,
+        copy: fn(&DatanodeDetailsProto) -> DatanodeDetailsProto,
+    ) -> hdds::Pipeline {
+        let mut view = pipeline.without_members();
+        let known = pipeline.members.iter().zip(&pipeline.wire.members);
+        view.members = known
+            .map(|(id, then)| copy(self.nodes.details(*id).map_or(then, |details| &**details)))
+            .collect();
         view
     }
 

@@ -120,7 +120,7 @@ impl BlockProtocol {
             }
             Err(_) => {
                 let text = format!("unknown command type {}", request.cmd_type);
-                return Err(RpcError::new(class::ILLEGAL_ARGUMENT, text).into());
+                return Err(RpcError::malformed(text).into());
             }
         }
         Ok(())

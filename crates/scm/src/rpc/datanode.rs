@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hadoop_rpc::server::{CallContext, Protocol, RpcError};
+use hadoop_rpc::server::{CallContext, Placement, Protocol, RpcError};
 use hdds_proto::hdds::{
-    KeyValue, ScmDatanodeRequest, ScmDatanodeResponse, ScmHeartbeatRequestProto,
-    ScmHeartbeatResponseProto, ScmRegisterRequestProto, ScmRegisteredResponseProto,
-    ScmVersionResponseProto, Status, Type,
+    ContainerReportsProto, KeyValue, ScmDatanodeRequest, ScmDatanodeResponse,
+    ScmHeartbeatRequestProto, ScmHeartbeatResponseProto, ScmRegisterRequestProto,
+    ScmRegisteredResponseProto, ScmVersionResponseProto, Status, Type,
 };
 use hdds_types::DatanodeId;
 use prost::Message;
+use scm_core::container::named_containers;
 use scm_core::convert;
 
 use super::{Service, class, decode, need};
@@ -22,6 +23,11 @@ const SOFTWARE_VERSION: u32 = 1;
 /// 5 s that datanodes wait for an answer.
 const FIRST_PIPELINE_WAIT: Duration = Duration::from_secs(1);
 
+/// Reports beyond this size are worked off in a task of their own.
+const LONG_REPORT_BYTES: usize = 64 << 10;
+/// Replicas of a full report taken in under one lock, so that allocations get their turn in between.
+const REPLICAS_PER_STEP: usize = 1_000;
+
 /// Serves datanodes.
 pub struct DatanodeProtocol(pub Service);
 
@@ -29,6 +35,10 @@ pub struct DatanodeProtocol(pub Service);
 impl Protocol for DatanodeProtocol {
     fn methods(&self) -> &'static [&'static str] {
         &["submitRequest"]
+    }
+
+    fn placement(&self, _method: &str, request: &Bytes) -> Placement {
+        if request.len() > LONG_REPORT_BYTES { Placement::Task } else { Placement::Connection }
     }
 
     async fn call(
@@ -60,7 +70,7 @@ impl Protocol for DatanodeProtocol {
             }
             Err(_) => {
                 let text = format!("unknown command type {}", request.cmd_type);
-                return Err(RpcError::new(class::ILLEGAL_ARGUMENT, text));
+                return Err(RpcError::malformed(text));
             }
         }
         Ok(response.encode_to_vec().into())
@@ -84,6 +94,12 @@ impl DatanodeProtocol {
     ) -> Result<ScmRegisteredResponseProto, RpcError> {
         let registration = self.0.shared.with(|core, now| core.register(request, Some(peer), now));
         let registration = registration.ok_or_else(no_datanode)?;
+        if registration.refused.is_none()
+            && let Some(id) =
+                convert::datanode_id(&request.extended_datanode_details.datanode_details)
+        {
+            self.take_full_report(id, &request.container_report);
+        }
         match registration.refused {
             Some(reason) => {
                 tracing::warn!(datanode = %registration.response.datanode_uuid, reason, "registration refused")
@@ -100,6 +116,9 @@ impl DatanodeProtocol {
         request: ScmHeartbeatRequestProto,
     ) -> Result<ScmHeartbeatResponseProto, RpcError> {
         let id = convert::datanode_id(&request.datanode_details).ok_or_else(no_datanode)?;
+        if let Some(report) = &request.container_report {
+            self.take_full_report(id, report);
+        }
         self.0.shared.with(|core, now| core.heartbeat(&request, now));
         drop(request);
         self.wait_for_first_pipeline(id).await;
@@ -109,6 +128,14 @@ impl DatanodeProtocol {
             commands: answer.commands,
             term: answer.term,
         })
+    }
+
+    fn take_full_report(&self, id: DatanodeId, report: &ContainerReportsProto) {
+        let named = named_containers(report);
+        self.0.shared.with(|core, _| core.drop_unnamed_replicas(id, &named));
+        for step in report.reports.chunks(REPLICAS_PER_STEP) {
+            self.0.shared.with(|core, now| core.take_replicas(id, step, now));
+        }
     }
 
     /// A new cluster is ready sooner when the first answer already brings the pipelines that are made

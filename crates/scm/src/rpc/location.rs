@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hadoop_rpc::server::{CallContext, Protocol, RpcError};
+use hadoop_rpc::server::{CallContext, Placement, Protocol, RpcError};
 use hdds_proto::container::scm_close_container_response_proto::Status as CloseStatus;
 use hdds_proto::container::scm_container_location_response::Status;
 use hdds_proto::container::*;
@@ -35,6 +35,13 @@ impl Protocol for LocationProtocol {
         &["submitRequest"]
     }
 
+    fn placement(&self, _method: &str, request: &Bytes) -> Placement {
+        // The command type comes first: field 1, a small number.
+        let lists = [Type::ListContainer, Type::ListContainerIDs, Type::ListPipelines];
+        let long = lists.iter().any(|kind| request.starts_with(&[0x08, *kind as u8]));
+        if long { Placement::Task } else { Placement::Connection }
+    }
+
     async fn call(
         &self,
         _context: CallContext,
@@ -44,7 +51,7 @@ impl Protocol for LocationProtocol {
         let request: ScmContainerLocationRequest = decode(request)?;
         let kind = Type::try_from(request.cmd_type).map_err(|_| {
             let text = format!("unknown command type {}", request.cmd_type);
-            RpcError::new(class::ILLEGAL_ARGUMENT, text)
+            RpcError::malformed(text)
         })?;
         if !WITHOUT_LEADER.contains(&kind) {
             self.0.require_leader()?;

@@ -82,16 +82,13 @@ pub mod class {
 }
 
 fn decode<M: Message + Default>(request: Bytes) -> Result<M, RpcError> {
-    M::decode(request).map_err(|error| {
-        RpcError::new(class::ILLEGAL_ARGUMENT, format!("the request does not decode: {error}"))
-    })
+    M::decode(request).map_err(RpcError::malformed)
 }
 
 /// A sub-request that the command type promises.
 fn need<T>(part: Option<Box<T>>) -> Result<T, RpcError> {
-    part.map(|part| *part).ok_or_else(|| {
-        RpcError::new(class::ILLEGAL_ARGUMENT, "the request lacks the part for its command type")
-    })
+    let part = part.map(|part| *part);
+    part.ok_or_else(|| RpcError::missing_fields("the part that belongs to cmdType"))
 }
 
 fn scm_error(error: ScmError) -> RpcError {
