@@ -160,7 +160,8 @@ impl Core {
         let timeout = jitter.election_timeout(&settings);
         let leadership = Leadership { term: hard_state.term, role: Role::Follower, leader: None };
         let mut core = Self {
-            initialized: confs.current().is_member(&settings.id),
+            initialized: !hard_state.initializing
+                && (hard_state.term > 0 || confs.current().is_member(&settings.id)),
             settings,
             jitter,
             now,

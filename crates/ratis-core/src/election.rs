@@ -119,8 +119,10 @@ impl Core {
             return;
         }
         let granted = reply.server_reply.as_ref().is_some_and(|header| header.success);
-        // With commits at hand, the vote of somebody who lost his log must not decide.
-        let counts = self.commit.is_none() || has_log(reply.last_entry.as_ref());
+        // With commits at hand, the vote of somebody who lost his log must not decide. While members
+        // change an empty log is nothing unusual.
+        let counts =
+            self.commit.is_none() || self.conf().is_joint() || has_log(reply.last_entry.as_ref());
         let answer = if granted && counts { Answer::Granted } else { Answer::Refused };
         let vetoed = !granted && self.outranks_me(from);
         self.answered(from, answer);
@@ -290,7 +292,8 @@ impl Core {
     ///
     /// Ratis asks that the candidate is in the voter's configuration. That can stop a group for good
     /// when the voter lags behind a change of members and its vote is needed to elect a new one. Here
-    /// only a candidate that certainly lags behind its own removal is turned away.
+    /// only a candidate that certainly lags behind its own removal is turned away. Likewise a listener
+    /// votes if asked: nobody asks who is no voter, so it is to become one and does not know yet.
     fn recognizes(
         &mut self,
         candidate: &PeerId,
@@ -298,11 +301,12 @@ impl Core {
         term: u64,
         phase: Phase,
     ) -> bool {
-        let listens = self.conf().is_listener(&self.settings.id);
-        if listens || candidate == &self.settings.id || self.has_expelled(candidate, last) {
+        if candidate == &self.settings.id || self.has_expelled(candidate, last) {
             return false;
         }
-        if !self.initialized && !self.may_vote_uninitialized(candidate, term, phase) {
+        // A node that is being taken in may have been a member before and lost its memory since: it does
+        // not vote before it has the whole configuration history.
+        if !self.initialized {
             return false;
         }
         if phase == Phase::Election {
@@ -318,15 +322,6 @@ impl Core {
             }
         }
         !self.has_other_leader(candidate)
-    }
-
-    /// A node that is being taken in votes only after it has met a leader, and only in later terms: its
-    /// directory may have been wiped after an earlier vote.
-    fn may_vote_uninitialized(&self, candidate: &PeerId, term: u64, phase: Phase) -> bool {
-        let later = phase == Phase::PreVote
-            || term > self.hard.term
-            || self.hard.voted_for.as_ref() == Some(candidate);
-        self.hard.term > 0 && later
     }
 
     /// Leader stickiness: whoever is led does not help to overthrow.

@@ -125,7 +125,7 @@ impl Core {
         }
         self.follow(&leader, request.leader_term);
         if !request.initializing {
-            self.initialized = true;
+            self.initialize();
         }
         let previous = request.previous_log.as_ref().map(|at| TermIndex::new(at.term, at.index));
         self.hear(request.commit_infos);
@@ -170,8 +170,13 @@ impl Core {
 
     /// Follows a recognized leader.
     pub(crate) fn follow(&mut self, leader: &PeerId, term: u64) {
+        // Written down together with the term: a restart must not take this node for a full member.
+        let begins = !self.initialized && !self.hard.initializing;
+        self.hard.initializing |= begins;
         if term > self.hard.term || !matches!(self.role, RoleState::Follower(_)) {
             self.become_follower(term, None);
+        } else if begins {
+            self.save_vote();
         }
         self.met_leader = true;
         if self.leader.as_ref() != Some(leader) {
@@ -180,6 +185,17 @@ impl Core {
             self.end_handing_over();
         }
         self.heard_from_leader();
+    }
+
+    /// The leader has brought this node up: from now on it votes, after a restart, too.
+    fn initialize(&mut self) {
+        if self.initialized {
+            return;
+        }
+        self.initialized = true;
+        if std::mem::take(&mut self.hard.initializing) {
+            self.save_vote();
+        }
     }
 
     /// Takes entries into the log. `Ok` is the last entry of the request.

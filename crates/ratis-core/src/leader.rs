@@ -394,7 +394,8 @@ impl Core {
         let tellable = self.commit.min(peer.next.checked_sub(1));
         let untold = idle && tellable > peer.commit_told && tellable > peer.commit;
         let unread = leading.reads.iter().any(|read| read.waits_for_heartbeat_to(peer));
-        untold || unread
+        let news = leading.staging.as_ref().is_some_and(|it| it.has_news_for(id, peer.sent_call));
+        untold || unread || news
     }
 
     fn send_heartbeat(&mut self, id: &PeerId) {
@@ -465,7 +466,12 @@ impl Core {
         }
         let result = AppendResult::try_from(reply.result);
         if !matches!(result, Ok(AppendResult::NotLeader) | Err(_)) {
-            peer.established = true;
+            // A request with entries that went well opens the pipeline, a refused one closes it: then
+            // one request at a time looks for the place where the logs agree.
+            peer.established = match result {
+                Ok(AppendResult::Success) => peer.established || !reply.is_hearbeat,
+                _ => false,
+            };
             peer.acked_call = peer.acked_call.max(call);
         }
         match result {
@@ -480,6 +486,7 @@ impl Core {
             Err(_) => {}
         }
         self.confirm_reads();
+        self.check_staging();
     }
 
     fn succeeded(&mut self, from: &PeerId, reply: &AppendEntriesReplyProto) {
@@ -495,7 +502,6 @@ impl Core {
         {
             news = true;
             self.update_commit();
-            self.check_staging();
             self.push_transfer();
         }
         if news {

@@ -1,9 +1,13 @@
 //! Changing who is in the group (`LeaderStateImpl.startSetConfiguration`).
 //!
 //! ```text
-//!   set_configuration ─► new peers are brought up (initializing) ─► joint entry ─► committed by both majorities
-//!                         └ silent too long: given up               ─► new entry ─► committed ─► done
+//!   set_configuration ─► new peers are brought up (initializing) ─► all close: told so, and they say yes
+//!                         └ silent too long: given up                  │
+//!      done ◄─ committed ◄─ new entry ◄─ committed by both majorities ◄─ joint entry
 //! ```
+//! A new peer votes only once it was told that it is brought up. That comes before the joint entry, so
+//! that every voter of that configuration does vote; and after it holds the present configuration, so
+//! that one that was wiped and taken in again cannot help those who lag behind its removal.
 
 use ratis_proto::common::{RaftConfigurationProto, RaftPeerProto};
 
@@ -11,7 +15,7 @@ use crate::conf::Conf;
 use crate::core::{Core, ProposeError};
 use crate::effect::{Outcome, RequestId};
 use crate::progress::Progress;
-use crate::types::{Millis, PeerId};
+use crate::types::{Millis, PeerId, after};
 
 /// A change of configuration whose new peers are brought up.
 #[derive(Debug)]
@@ -19,6 +23,16 @@ pub(crate) struct Staging {
     pub(crate) id: RequestId,
     target: RaftConfigurationProto,
     since: Millis,
+    new: Vec<PeerId>,
+    /// All are close. The last call before: answers to later ones say that a peer knows.
+    pub(crate) told_after: Option<u64>,
+}
+
+impl Staging {
+    /// Whether the peer was not told yet that it is brought up.
+    pub(crate) fn has_news_for(&self, id: &PeerId, sent_call: u64) -> bool {
+        self.told_after.is_some_and(|call| sent_call <= call) && self.new.contains(id)
+    }
 }
 
 impl Core {
@@ -66,10 +80,8 @@ impl Core {
             // From the first entry on; silence is counted from now.
             leading.progress.insert(peer.clone(), Progress::new(0, false, now));
         }
-        leading.staging = Some(Staging { id, target, since: now });
-        if new.is_empty() {
-            self.enter_joint_configuration();
-        }
+        leading.staging = Some(Staging { id, target, since: now, new, told_after: None });
+        self.check_staging();
         Ok(())
     }
 
@@ -87,27 +99,43 @@ impl Core {
         let Some(leading) = self.leading() else { return };
         let Some(staging) = &leading.staging else { return };
         let mut all_close = true;
+        let mut all_know = true;
         let mut gone = false;
-        for peer in leading.progress.values().filter(|peer| !peer.caught_up) {
+        for peer in staging.new.iter().filter_map(|id| leading.progress.get(id)) {
             let silence = self.now.saturating_sub(peer.last_reply.max(staging.since));
             gone |= silence >= settings.staging_timeout();
-            let near = peer.matched.map_or(0, |index| index.saturating_add(1))
-                + settings.staging_gap_max
-                > self.commit.map_or(0, |index| index.saturating_add(1));
+            let near =
+                after(peer.matched).saturating_add(settings.staging_gap_max) > after(self.commit);
             let lively = silence <= settings.election_timeout_max;
             all_close &= near && lively && peer.matched.is_some() && peer.matched >= conf_index;
+            all_know &= staging.told_after.is_some_and(|call| peer.acked_call > call);
         }
         if gone {
             self.give_up_staging();
-        } else if all_close {
+        } else if all_know {
             self.enter_joint_configuration();
+        } else if all_close {
+            self.tell_brought_up();
+        }
+    }
+
+    fn tell_brought_up(&mut self) {
+        let Some(leading) = self.leading_mut() else { return };
+        let Some(staging) = &mut leading.staging else { return };
+        if staging.told_after.is_none() {
+            staging.told_after = Some(leading.last_call);
+            for id in &staging.new {
+                if let Some(peer) = leading.progress.get_mut(id) {
+                    peer.caught_up = true;
+                }
+            }
         }
     }
 
     fn give_up_staging(&mut self) {
         let Some(leading) = self.leading_mut() else { return };
         let Some(staging) = leading.staging.take() else { return };
-        leading.progress.retain(|_, peer| peer.caught_up);
+        leading.progress.retain(|id, _| !staging.new.contains(id));
         self.finish(staging.id, Outcome::TimedOut);
     }
 
@@ -116,9 +144,6 @@ impl Core {
         let Some(leading) = self.leading_mut() else { return };
         let Some(staging) = leading.staging.take() else { return };
         leading.conf_request = Some(staging.id);
-        for peer in leading.progress.values_mut() {
-            peer.caught_up = true;
-        }
         let joint = RaftConfigurationProto {
             old_peers: old.peers,
             old_listeners: old.listeners,

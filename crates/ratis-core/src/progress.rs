@@ -41,7 +41,7 @@ pub(crate) struct Progress {
     pub(crate) caught_up: bool,
     pub(crate) in_flight: VecDeque<InFlight>,
     pub(crate) heartbeat: Option<Heartbeat>,
-    /// A reply came in on the present stream: pipelining is allowed.
+    /// Entries were taken on the present stream: pipelining is allowed.
     pub(crate) established: bool,
     /// A read of cold entries is under way: its ticket and first entry.
     pub(crate) loading: Option<(u64, u64)>,
@@ -82,8 +82,8 @@ impl Progress {
         }
     }
 
-    /// Whether another request with entries may go out: one until the first reply on a fresh stream,
-    /// then as many as allowed.
+    /// Whether another request with entries may go out: one until the first success on a fresh
+    /// stream, then as many as allowed.
     pub(crate) fn window_is_open(&self, outstanding_max: usize) -> bool {
         self.in_flight.is_empty() || (self.established && self.in_flight.len() < outstanding_max)
     }

@@ -101,6 +101,9 @@ pub struct HardState {
     pub term: u64,
     /// Who got this node's vote in `term`.
     pub voted_for: Option<PeerId>,
+    /// This node is being taken into the group and must not vote yet. Ratis does not write this down; a
+    /// directory without it counts as a full member's.
+    pub initializing: bool,
 }
 
 /// A node's part in a group.

@@ -12,6 +12,9 @@ use crate::{PeerId, RequestId, Role};
 /// Entries of a leader that are not committed, at most; an engine has such a bound, too.
 const PENDING_MAX: u64 = 40;
 
+/// Entries of a log, so that everybody can catch up in the end.
+const ENTRIES_MAX: u64 = 600;
+
 /// The kind of a run, drawn from its seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -137,7 +140,7 @@ impl World {
         let it = &mut self.nodes[node];
         let Some(core) = &mut it.core else { return Ok(None) };
         let pending = it.log.next() - it.commit.map_or(0, |commit| commit + 1);
-        if pending >= PENDING_MAX {
+        if pending >= PENDING_MAX || it.log.next() >= ENTRIES_MAX {
             return Ok(None);
         }
         let at = core.propose(now, entry).ok();
@@ -258,6 +261,7 @@ impl World {
         it.lose_memory();
         it.removed = true;
         if self.rng.chance(500) {
+            it.wiped_in = it.life;
             it.disk = Disk { conf: crate::conf::Conf::default().to_entry(), ..Disk::default() };
         }
     }

@@ -23,8 +23,8 @@ pub(crate) enum Request {
 /// What arrives somewhere.
 #[derive(Clone, Debug)]
 pub(crate) enum Packet {
-    /// `life` is the sender's, for the reply.
-    Request { life: u64, request: Request },
+    /// `life` is the sender's, for the reply; `to_life` the receiver's when it was sent.
+    Request { life: u64, to_life: u64, request: Request },
     /// Reaches its receiver only in the life in which it asked.
     Reply { life: u64, asked: Option<RequestVoteRequestProto>, reply: Reply },
     /// The request got lost and the sender notices.

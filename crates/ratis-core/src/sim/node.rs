@@ -41,6 +41,9 @@ pub(crate) struct Node {
     pub(crate) reads: BTreeMap<u64, Option<u64>>,
     /// The pending tick, so that there is one at a time.
     pub(crate) tick_at: Option<u64>,
+    /// The life that began with an empty directory. What was sent to earlier ones never arrives:
+    /// their connections are gone, and a member without its memory must not hear of its past.
+    pub(crate) wiped_in: u64,
     /// The group was closed here.
     pub(crate) removed: bool,
 }
@@ -65,6 +68,7 @@ impl Node {
             proposed: BTreeMap::new(),
             reads: BTreeMap::new(),
             tick_at: None,
+            wiped_in: 0,
             removed: false,
         }
     }

@@ -268,7 +268,7 @@ impl World {
     // ---- nodes --------------------------------------------------------------------------------
 
     pub(crate) fn start(&mut self, node: usize) -> Result<(), String> {
-        trace!(self, "n{node} starts");
+        trace!(self, "n{node} starts with {:?}", self.nodes[node].disk.vote);
         let settings = Settings {
             election_timeout_min: 100,
             election_timeout_max: 200,
@@ -565,7 +565,8 @@ impl World {
             }
             return Ok(());
         }
-        self.transmit(from, to, Packet::Request { life, request });
+        let to_life = self.nodes[to].life;
+        self.transmit(from, to, Packet::Request { life, to_life, request });
         Ok(())
     }
 
@@ -583,14 +584,15 @@ impl World {
 
     fn deliver(&mut self, from: usize, to: usize, packet: Packet) -> Result<(), String> {
         if self.nodes[to].core.is_none() {
-            if let Packet::Request { life, request } = packet {
+            if let Packet::Request { life, request, .. } = packet {
                 let packet = Packet::Failed { life, request };
                 self.at(1, Event::Deliver { from: to, to: from, packet });
             }
             return Ok(());
         }
         match packet {
-            Packet::Request { life, request } => self.receive(from, to, life, request),
+            Packet::Request { to_life, .. } if to_life < self.nodes[to].wiped_in => Ok(()),
+            Packet::Request { life, request, .. } => self.receive(from, to, life, request),
             Packet::Reply { life, asked, reply } => {
                 if self.nodes[to].life != life {
                     return Ok(());
