@@ -29,7 +29,8 @@ impl Actor {
         match effect {
             Effect::SaveVote(state) => {
                 let voted_for = state.voted_for.map(|peer| peer.0.to_string());
-                let metadata = Metadata { term: state.term, voted_for };
+                let metadata =
+                    Metadata { term: state.term, voted_for, initializing: state.initializing };
                 self.barrier = Some(self.log.save_metadata(metadata));
             }
             Effect::Truncate(index) => self.truncate(index),

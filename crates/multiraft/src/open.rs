@@ -79,6 +79,7 @@ pub(crate) fn open(
         hard_state: HardState {
             term: found.metadata.term,
             voted_for: found.metadata.voted_for.as_deref().map(PeerId::from),
+            initializing: found.metadata.initializing,
         },
         configuration,
         configurations: found.configurations,

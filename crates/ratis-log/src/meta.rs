@@ -21,6 +21,9 @@ pub struct Metadata {
     pub term: u64,
     /// Peer that got this member's vote in the term.
     pub voted_for: Option<String>,
+    /// The member is being taken into the group and does not vote yet. Ours alone: Java passes over the
+    /// key, and where it is missing the member is a full one.
+    pub initializing: bool,
 }
 
 impl Metadata {
@@ -28,7 +31,8 @@ impl Metadata {
     pub(crate) fn to_properties(&self) -> String {
         let date = chrono::Utc::now().format("%a %b %d %H:%M:%S UTC %Y");
         let vote = escape(self.voted_for.as_deref().unwrap_or_default());
-        format!("#\n#{date}\nterm={}\nvotedFor={vote}\n", self.term)
+        let initializing = if self.initializing { "initializing=true\n" } else { "" };
+        format!("#\n#{date}\nterm={}\nvotedFor={vote}\n{initializing}", self.term)
     }
 
     /// Reads what `Properties.load` would.
@@ -51,6 +55,7 @@ impl Metadata {
                     let vote = unescape(value.trim_start());
                     metadata.voted_for = (!vote.is_empty()).then_some(vote);
                 }
+                "initializing" => metadata.initializing = value.trim() == "true",
                 _ => {}
             }
         }
@@ -135,7 +140,16 @@ mod tests {
     fn properties_of_java_are_read_back() {
         let text = "#\n#Fri Nov 20 10:00:00 UTC 2026\nterm=7\nvotedFor=om\\:1\n";
         let metadata = Metadata::from_properties(text).unwrap();
-        assert_eq!(metadata, Metadata { term: 7, voted_for: Some("om:1".to_owned()) });
+        assert_eq!(
+            metadata,
+            Metadata { term: 7, voted_for: Some("om:1".to_owned()), initializing: false }
+        );
+        assert_eq!(Metadata::from_properties(&metadata.to_properties()).unwrap(), metadata);
+    }
+
+    #[test]
+    fn a_member_that_is_taken_in_stays_so_over_a_restart() {
+        let metadata = Metadata { term: 3, voted_for: None, initializing: true };
         assert_eq!(Metadata::from_properties(&metadata.to_properties()).unwrap(), metadata);
     }
 

@@ -98,7 +98,7 @@ fn what_was_reported_durable_is_read_back_after_a_restart() {
     assert!(opened.found.is_new);
     opened.append(&entries(1, 0..3));
     opened.append(&entries(2, 3..6));
-    let vote = Metadata { term: 2, voted_for: Some("om1".to_owned()) };
+    let vote = Metadata { term: 2, voted_for: Some("om1".to_owned()), initializing: false };
     let ticket = opened.log.save_metadata(vote.clone());
     opened.wait(ticket).unwrap();
     opened.log.close();
