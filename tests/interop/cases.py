@@ -2,6 +2,7 @@
 import contextlib
 import getpass
 import itertools
+import json
 import pathlib
 import random
 import threading
@@ -185,25 +186,50 @@ def sizes(setting):
                                  blocks == -(-size // block), info)
 
 
+def run_freon(setting, cluster, client, line):
+    # Unless told otherwise this client makes its buckets with the layout of directories.
+    answer = clients.java(cluster.conf, "freon", "-D", "ozone.client.fs.default.bucket.layout=OBJECT_STORE", *line.split(),
+                          cwd=client.work)
+    failures = [row for row in answer.out.splitlines() if "Failures" in row or "Failed" in row]
+    setting.report.check(f"freon {line}: succeeds without a failure",
+                         answer.code == 0 and all(row.split()[-1] == "0" for row in failures),
+                         answer.out[-2000:] + answer.err[-2000:])
+
+
 def freon(setting):
-    """Freon writes and validates keys, and makes and lists many."""
-    keys, metadata = (2000, 100_000) if setting.options.full else (200, 1500)
+    """Freon writes and validates small and large keys, and 256 clients write at once."""
+    keys = 2000 if setting.options.full else 200
     with setting.cluster() as cluster, setting.client(cluster) as client:
         await_ready(setting, cluster, client)
-        for line in (f"freon ockg -n {keys} -t 8 -s 10KB -v fvol -b fbuck -p small",
-                     f"freon ockv -n {keys} -t 8 -v fvol -b fbuck -p small",
-                     "freon ockg -n 4 -t 2 -s 20MB -v fvol -b fbuck -p large",
-                     "freon ockv -n 4 -t 2 -v fvol -b fbuck -p large",
-                     f"freon ommg --operation CREATE_KEY -n {metadata} -t 16 -v mvol -b mbuck"):
-            # The client of a cluster without a default layout in its configuration makes FSO buckets, which are not ours yet.
-            answer = clients.java(cluster.conf, "freon", "-D", "ozone.client.fs.default.bucket.layout=OBJECT_STORE",
-                                  *line.split()[1:], cwd=client.work)
-            failures = [row for row in answer.out.splitlines() if "Failures" in row or "Failed" in row]
-            setting.report.check(f"{line}: succeeds without a failure",
-                                 answer.code == 0 and all(row.split()[-1] == "0" for row in failures),
-                                 answer.out[-2000:] + answer.err[-2000:])
-        listed = setting.must(client, f"sh key list mvol/mbuck --length {metadata * 2}").count('"name" :')
-        setting.report.check("key list gives every key that freon made", listed == metadata, f"{listed} of {metadata}")
+        for line in (f"ockg -n {keys} -t 8 -s 10KB -v fvol -b fbuck -p small",
+                     f"ockv -n {keys} -t 8 -v fvol -b fbuck -p small",
+                     "ockg -n 4 -t 2 -s 20MB -v fvol -b fbuck -p large",
+                     "ockv -n 4 -t 2 -v fvol -b fbuck -p large",
+                     "ockg -n 1024 -t 256 -s 1KB -v fvol -b fbuck -p crowd"):
+            run_freon(setting, cluster, client, line)
+
+
+def listing(setting):
+    """Many keys in one bucket are listed in order, in pages, from a start key and by prefix."""
+    keys = 100_000 if setting.options.full else 2500
+    with setting.cluster() as cluster, setting.client(cluster) as client:
+        await_ready(setting, cluster, client)
+        bucket(setting, client, "listing")
+        run_freon(setting, cluster, client, f"ommg --operation CREATE_KEY -n {keys} -t 16 -v listing -b listing")
+
+        def names(*options):
+            answer = client(["sh", "key", "list", "listing/listing", *options])
+            return [key["name"] for key in json.loads(answer.out)] if answer.code == 0 else [answer.err]
+
+        every = names("--length", str(2 * keys))
+        setting.report.check("key list gives every key once and in order",
+                             len(every) == keys and every == sorted(set(every), key=str.encode), f"{len(every)} of {keys}")
+        middle = every[len(every) // 2]
+        setting.report.check("a listing goes on behind its start key",
+                             names("--start", middle, "--length", "1500") == every[len(every) // 2 + 1:][:1500], middle)
+        prefix = middle[:-1]
+        setting.report.check("a listing keeps to its prefix", names("--prefix", prefix, "--all")
+                             == [name for name in every if name.startswith(prefix)], prefix)
 
 
 class Writer(threading.Thread):
@@ -339,9 +365,9 @@ def read_containers(setting, tool, cluster):
 
 
 CASES = {name: replay(name) for name in ("getconf", "volume", "bucket", "key")} | {
-    "sizes": sizes, "freon": freon, "restart": restart, "daemons": daemons, "disk": disk}
+    "sizes": sizes, "freon": freon, "listing": listing, "restart": restart, "daemons": daemons, "disk": disk}
 # These judge by a Java tool, whichever client does the rest.
-NEEDS_JAVA = {"freon", "disk"}
+NEEDS_JAVA = {"freon", "listing", "disk"}
 
 
 def run(name, setting):
