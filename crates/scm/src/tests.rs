@@ -200,6 +200,19 @@ fn init_makes_a_cluster_once() {
     assert!(init_with(&configuration(&other.path().join("x")), Some("nonsense")).is_err());
 }
 
+#[test]
+fn the_version_file_of_a_genuine_scm_is_taken_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("scm/current/VERSION");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, include_str!("../../../golden/scm/VERSION")).unwrap();
+    let found = init(&configuration(directory.path())).unwrap();
+    assert!(!found.created);
+    assert_eq!(found.cluster_id, "CID-cc7239b7-6b27-44e1-8a82-a28f1b6f2d50");
+    assert_eq!(found.scm_id, "29383686-bac0-4fae-8a2e-13ec2617e64a");
+    assert_eq!(found.layout_version, 10);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_init_it_says_what_to_run() {
     let directory = tempfile::tempdir().unwrap();

@@ -219,12 +219,6 @@ impl Core {
             return;
         }
         let ids: Vec<i64> = transactions.iter().map(|t| t.tx_id).collect();
-        for transaction in &transactions {
-            let id = ContainerId(transaction.container_id.max(0).cast_unsigned());
-            if let Some(container) = self.ledger.container_mut(id) {
-                container.delete_transaction = container.delete_transaction.max(transaction.tx_id);
-            }
-        }
         let command =
             DeleteBlocksCommandProto { deleted_blocks_transactions: transactions, cmd_id: 0 };
         if self.send(node, Command::DeleteBlocks(Box::new(command))) {

@@ -3,7 +3,11 @@
 //! Deterministic but for `now`, which Java takes from each SCM's own clock as well: it only stamps
 //! when a container came to its state.
 
-use hdds_proto::hdds::{ContainerInfoProto, DeletedBlocksTransactionSummary};
+use std::collections::BTreeSet;
+
+use hdds_proto::hdds::{
+    ContainerInfoProto, DeletedBlocksTransaction, DeletedBlocksTransactionSummary,
+};
 use hdds_types::{ContainerEvent, ContainerId, ContainerState, PipelineId, PipelineState};
 use ozone_db::Batch;
 use prost::Message;
@@ -38,10 +42,7 @@ impl Ledger {
                 self.update_pipeline(*id, *state, now, batch)
             }
             Call::AddTransactions { transactions, summary } => {
-                for transaction in transactions {
-                    tables::DELETED_BLOCKS.put(batch, &transaction.tx_id, transaction);
-                    self.deleted.transactions.insert(transaction.tx_id, transaction.clone());
-                }
+                self.add_transactions(transactions, batch);
                 self.put_summary(summary.as_ref(), batch);
                 Ok(Answer::Void)
             }
@@ -129,6 +130,8 @@ impl Ledger {
         Ok(Answer::Void)
     }
 
+    /// An event for a container that is not there has no effect, as on the Java side; nor has one
+    /// whose aim is reached.
     fn update_container(
         &mut self,
         id: ContainerId,
@@ -137,8 +140,7 @@ impl Ledger {
         now: Millis,
         batch: &mut Batch,
     ) -> Result<Answer, Refusal> {
-        let container =
-            self.containers.get_mut(&id).ok_or_else(|| Refusal::container_not_found(id))?;
+        let Some(container) = self.containers.get_mut(&id) else { return Ok(Answer::Void) };
         let from = container.state;
         let to = from.on(event).map_err(|error| Refusal {
             class: "org.apache.hadoop.ozone.common.statemachine.InvalidStateTransitionException",
@@ -178,17 +180,33 @@ impl Ledger {
     ) {
         let Some(container) = self.containers.get_mut(&id) else { return };
         let (from, pipeline) = (container.state, container.pipeline);
-        if from != to {
-            container.state = to;
-            container.state_entered_ms = now;
+        if from == to {
+            return;
         }
+        container.state = to;
+        container.state_entered_ms = now;
         put_container(container, batch);
-        if from != to {
-            self.count(from, false);
-            self.count(to, true);
-            if from == ContainerState::Open {
-                self.leave_pipeline(id, pipeline);
+        self.count(from, false);
+        self.count(to, true);
+        if from == ContainerState::Open {
+            self.leave_pipeline(id, pipeline);
+        }
+    }
+
+    /// Transactions, and with each container the highest that concerns it.
+    fn add_transactions(&mut self, transactions: &[DeletedBlocksTransaction], batch: &mut Batch) {
+        let mut touched = BTreeSet::new();
+        for transaction in transactions {
+            tables::DELETED_BLOCKS.put(batch, &transaction.tx_id, transaction);
+            self.deleted.transactions.insert(transaction.tx_id, transaction.clone());
+            let id = ContainerId(transaction.container_id.max(0).cast_unsigned());
+            if let Some(container) = self.containers.get_mut(&id) {
+                container.delete_transaction = container.delete_transaction.max(transaction.tx_id);
+                touched.insert(id);
             }
+        }
+        for container in touched.iter().filter_map(|id| self.containers.get(id)) {
+            put_container(container, batch);
         }
     }
 

@@ -7,6 +7,8 @@
 mod apply;
 mod container;
 mod deleted;
+#[cfg(test)]
+mod golden_tests;
 pub mod load;
 mod pipeline;
 #[cfg(test)]
