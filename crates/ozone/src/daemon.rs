@@ -3,8 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use ozone_config::Configuration;
+use ozone_daemon::{logging, stop};
 
 use crate::cli::GlobalArgs;
+
+/// How much a daemon logs without `OZONE_LOG`.
+const LOG_LEVEL: &str = "info";
 
 /// Options of `ozone scm`.
 #[derive(Args, Debug)]
@@ -34,7 +39,22 @@ pub struct DatanodeArgs {}
 /// # Errors
 /// The daemon could not be prepared or started.
 pub fn scm(global: &GlobalArgs, args: ScmArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not in this build: {global:?} {args:?}")
+    let conf = prepare(global)?;
+    if args.init {
+        let done = ::scm::init_with(&conf, args.cluster_id.as_deref())?;
+        println!(
+            "SCM {} of cluster {} in {}",
+            done.scm_id,
+            done.cluster_id,
+            done.directory.display()
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    serve(async {
+        let daemon = ::scm::Scm::start(&conf).await?;
+        stop::requested().await?;
+        daemon.shutdown().await
+    })
 }
 
 /// `ozone om`.
@@ -49,6 +69,25 @@ pub fn om(global: &GlobalArgs, args: OmArgs) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// The daemon could not be started.
-pub fn datanode(global: &GlobalArgs, args: DatanodeArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not in this build: {global:?} {args:?}")
+pub fn datanode(global: &GlobalArgs, _: DatanodeArgs) -> anyhow::Result<ExitCode> {
+    let conf = prepare(global)?;
+    serve(async {
+        let daemon = ::datanode::Datanode::start(&conf).await?;
+        stop::requested().await?;
+        daemon.shutdown().await
+    })
+}
+
+/// Logs from here on, and says which settings nobody reads.
+fn prepare(global: &GlobalArgs) -> anyhow::Result<Configuration> {
+    logging::init(LOG_LEVEL);
+    let conf = global.configuration()?;
+    logging::report_unknown_keys(&conf);
+    Ok(conf)
+}
+
+/// Runs a daemon from its start to its end.
+fn serve(daemon: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(daemon)?;
+    Ok(ExitCode::SUCCESS)
 }
