@@ -190,17 +190,29 @@ impl Dispatcher {
     }
 }
 
-/// The type of a command.
+/// The type of a command that is served.
 ///
 /// # Errors
-/// `UNSUPPORTED_REQUEST`.
+/// `UNSUPPORTED_REQUEST`; `CONTAINER_INTERNAL_ERROR` for deletions by clients, which no longer exist.
 pub fn kind(request: &Request) -> Result<Type, StoreError> {
-    Type::try_from(request.cmd_type).map_err(|_| {
-        StoreError::new(
+    match Type::try_from(request.cmd_type) {
+        // Refused before it can touch a container.
+        Ok(
+            kind @ (Type::ListContainer
+            | Type::ListChunk
+            | Type::CompactChunk
+            | Type::DeleteBlock
+            | Type::DeleteChunk
+            | Type::StreamInit
+            | Type::StreamWrite
+            | Type::GetContainerChecksumInfo),
+        ) => Err(unsupported(kind)),
+        Ok(kind) => Ok(kind),
+        Err(_) => Err(StoreError::new(
             Code::UnsupportedRequest,
             format!("Request type {} not supported", request.cmd_type),
-        )
-    })
+        )),
+    }
 }
 
 /// The container a command names.

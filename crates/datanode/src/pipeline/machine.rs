@@ -84,6 +84,9 @@ impl ContainerStateMachine {
 
     /// On the leader: would this command be refused when it is applied?
     fn check(&self, kind: Type, request: &Request, bulk: &Bytes) -> Result<(), StateMachineError> {
+        if kind == Type::WriteChunk && bulk.is_empty() {
+            return Err(io("a WriteChunk carries no data"));
+        }
         let id = dispatch::container_id(request).map_err(|error| refused(&error))?;
         let store = &self.dispatcher.store;
         let Some(container) = store.get(id) else {
@@ -95,12 +98,7 @@ impl ContainerStateMachine {
             return Err(not_open(format!("Container {id} in {state} state")));
         }
         let local_id = match kind {
-            Type::WriteChunk => {
-                if bulk.is_empty() {
-                    return Err(io("a WriteChunk carries no data"));
-                }
-                request.write_chunk.as_ref().map(|write| write.block_id.local_id)
-            }
+            Type::WriteChunk => request.write_chunk.as_ref().map(|write| write.block_id.local_id),
             Type::PutBlock => {
                 request.put_block.as_ref().map(|put| put.block_data.block_id.local_id)
             }
@@ -378,6 +376,10 @@ impl StateMachine for ContainerStateMachine {
         snapshot::write(&self.directory, at, &map).map_err(io)?;
         *self.durable.lock() = Some(at);
         Ok(Some(at))
+    }
+
+    fn failed(&self, reason: &str) {
+        self.fail(reason.to_owned());
     }
 
     fn leadership_changed(&self, leadership: &Leadership) {
