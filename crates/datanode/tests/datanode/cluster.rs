@@ -156,8 +156,7 @@ impl Cluster {
         let mut conf = Configuration::default();
         let port = self.server.address().port();
         let dir = |name: &str| self.dir.path().join(format!("dn{n}/{name}")).display().to_string();
-        conf.set("ozone.scm.names", "127.0.0.1");
-        conf.set("ozone.scm.datanode.address", format!("127.0.0.1:{port}"));
+        conf.set("ozone.scm.names", format!("127.0.0.1:{port}"));
         conf.set("ozone.metadata.dirs", dir("meta"));
         conf.set("hdds.datanode.dir", dir("data"));
         conf.set("hdds.datanode.hostname", "127.0.0.1");
