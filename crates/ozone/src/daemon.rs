@@ -1,15 +1,17 @@
 //! `ozone scm|om|datanode`: prepare a directory, or run one daemon until it is told to stop.
 
+use std::future::Future;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Args;
+use datanode::Datanode;
+use om::Om;
 use ozone_config::Configuration;
 use ozone_daemon::{logging, stop};
+use scm::Scm;
 
 use crate::cli::GlobalArgs;
-
-/// How much a daemon logs without `OZONE_LOG`.
-const LOG_LEVEL: &str = "info";
 
 /// Options of `ozone scm`.
 #[derive(Args, Debug)]
@@ -39,21 +41,16 @@ pub struct DatanodeArgs {}
 /// # Errors
 /// The daemon could not be prepared or started.
 pub fn scm(global: &GlobalArgs, args: ScmArgs) -> anyhow::Result<ExitCode> {
-    let conf = prepare(global)?;
-    if args.init {
-        let done = ::scm::init_with(&conf, args.cluster_id.as_deref())?;
-        println!(
-            "SCM {} of cluster {} in {}",
-            done.scm_id,
-            done.cluster_id,
-            done.directory.display()
-        );
-        return Ok(ExitCode::SUCCESS);
-    }
-    serve(async {
-        let daemon = ::scm::Scm::start(&conf).await?;
+    run(global, async |conf| {
+        if args.init {
+            let initialized = scm::init_with(&conf, args.cluster_id.as_deref())?;
+            tracing::info!(?initialized, "SCM is initialized");
+            return Ok(());
+        }
+        let scm = Scm::start(&conf).await.context("starting SCM")?;
+        tracing::info!(address = %scm.rpc_address(), "SCM is running");
         stop::requested().await?;
-        daemon.shutdown().await
+        scm.shutdown().await
     })
 }
 
@@ -62,32 +59,41 @@ pub fn scm(global: &GlobalArgs, args: ScmArgs) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// The daemon could not be prepared or started.
 pub fn om(global: &GlobalArgs, args: OmArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not in this build: {global:?} {args:?}")
+    run(global, async |conf| {
+        if args.init {
+            let initialized = om::init(&conf).await?;
+            tracing::info!(?initialized, "Ozone Manager is initialized");
+            return Ok(());
+        }
+        let om = Om::start(&conf).await.context("starting the Ozone Manager")?;
+        tracing::info!(address = %om.rpc_address(), "Ozone Manager is running");
+        stop::requested().await?;
+        om.shutdown().await
+    })
 }
 
 /// `ozone datanode`.
 ///
 /// # Errors
 /// The daemon could not be started.
-pub fn datanode(global: &GlobalArgs, _: DatanodeArgs) -> anyhow::Result<ExitCode> {
-    let conf = prepare(global)?;
-    serve(async {
-        let daemon = ::datanode::Datanode::start(&conf).await?;
+pub fn datanode(global: &GlobalArgs, DatanodeArgs {}: DatanodeArgs) -> anyhow::Result<ExitCode> {
+    run(global, async |conf| {
+        let datanode = Datanode::start(&conf).await.context("starting the datanode")?;
+        tracing::info!(address = %datanode.rpc_address(), "datanode is running");
         stop::requested().await?;
-        daemon.shutdown().await
+        datanode.shutdown().await
     })
 }
 
-/// Logs from here on, and says which settings nobody reads.
-fn prepare(global: &GlobalArgs) -> anyhow::Result<Configuration> {
-    logging::init(LOG_LEVEL);
+/// Logging, configuration and a runtime around one daemon.
+fn run<F>(global: &GlobalArgs, daemon: impl FnOnce(Configuration) -> F) -> anyhow::Result<ExitCode>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    logging::init("info");
     let conf = global.configuration()?;
     logging::report_unknown_keys(&conf);
-    Ok(conf)
-}
-
-/// Runs a daemon from its start to its end.
-fn serve(daemon: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(daemon)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(daemon(conf))?;
     Ok(ExitCode::SUCCESS)
 }

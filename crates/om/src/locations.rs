@@ -1,0 +1,100 @@
+//! Where the containers of a key's blocks are, remembered (`ScmClient.containerLocationCache`).
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hdds_client::scm::{ScmClient, ScmError};
+use hdds_proto::hdds::Pipeline;
+use hdds_types::ContainerId;
+use om_proto::{KeyInfo, KeyLocation};
+use parking_lot::Mutex;
+
+/// Ports of a datanode that clients need (`DatanodeDetails.IO_PORTS`).
+const CLIENT_PORTS: [&str; 3] = ["RATIS", "STANDALONE", "RATIS_DATASTREAM"];
+
+/// Container to pipeline.
+pub struct Locations {
+    scm: ScmClient,
+    entries_max: usize,
+    ttl: Duration,
+    known: Mutex<HashMap<i64, (Instant, Arc<Pipeline>)>>,
+}
+
+impl Locations {
+    /// Remembers up to `entries_max` containers for `ttl`.
+    pub fn new(scm: ScmClient, entries_max: usize, ttl: Duration) -> Self {
+        Self { scm, entries_max, ttl, known: Mutex::default() }
+    }
+
+    /// Fills in the pipelines of all blocks. `refresh` asks SCM even for what is known. Blocks of a
+    /// container that SCM does not know stay without a pipeline.
+    ///
+    /// # Errors
+    /// SCM does not answer.
+    pub async fn fill(&self, keys: Vec<&mut KeyInfo>, refresh: bool) -> Result<(), ScmError> {
+        let mut blocks: Vec<&mut KeyLocation> = keys
+            .into_iter()
+            .flat_map(|key| key.key_location_list.iter_mut())
+            .flat_map(|list| list.key_locations.iter_mut())
+            .collect();
+        let containers: BTreeSet<i64> = blocks.iter().map(|block| container_of(block)).collect();
+        let mut found = self.find(containers, refresh).await?;
+        for block in &mut blocks {
+            if let Some(pipeline) = found.get_mut(&container_of(block)) {
+                block.pipeline = Some(Pipeline::clone(pipeline));
+            }
+        }
+        Ok(())
+    }
+
+    async fn find(
+        &self,
+        containers: BTreeSet<i64>,
+        refresh: bool,
+    ) -> Result<HashMap<i64, Arc<Pipeline>>, ScmError> {
+        let now = Instant::now();
+        let mut found = HashMap::with_capacity(containers.len());
+        let mut missing = Vec::new();
+        {
+            let known = self.known.lock();
+            for container in containers {
+                match known.get(&container) {
+                    Some((since, pipeline)) if !refresh && now - *since < self.ttl => {
+                        found.insert(container, pipeline.clone());
+                    }
+                    _ => missing.push(ContainerId(container.cast_unsigned())),
+                }
+            }
+        }
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let answers = self.scm.get_existing_containers_with_pipeline(missing).await?;
+        let mut known = self.known.lock();
+        if known.len() + answers.len() > self.entries_max {
+            // Rare: what is still used comes back with one call.
+            known.clear();
+        }
+        for answer in answers {
+            let container = answer.container_info.container_id;
+            let mut pipeline = answer.pipeline;
+            for_clients(&mut pipeline);
+            let pipeline = Arc::new(pipeline);
+            known.insert(container, (now, pipeline.clone()));
+            found.insert(container, pipeline);
+        }
+        Ok(found)
+    }
+}
+
+/// Leaves out the ports that only daemons use among themselves.
+pub fn for_clients(pipeline: &mut Pipeline) {
+    for node in &mut pipeline.members {
+        node.ports.retain(|port| CLIENT_PORTS.contains(&port.name.as_str()));
+    }
+}
+
+fn container_of(block: &KeyLocation) -> i64 {
+    block.block_id.container_block_id.container_id
+}

@@ -1,0 +1,112 @@
+//! `OzoneManagerProtocol`: one method, every request.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use hadoop_rpc::server::{CallContext, Protocol, RpcError};
+use om_core::command::{self, Answer};
+use om_core::{Namespace, OmError};
+use om_proto::{OmRequest, PrepareStatusResponse, Status, Type, prepare_status_response};
+use prost::Message;
+
+use crate::server::Service;
+use crate::submit::encode;
+
+/// Name of the protocol in RPC headers.
+pub const PROTOCOL: &str = "org.apache.hadoop.ozone.om.protocol.OzoneManagerProtocol";
+
+/// Serves clients.
+pub struct OzoneManagerProtocol(pub Arc<Service>);
+
+#[async_trait]
+impl Protocol for OzoneManagerProtocol {
+    fn methods(&self) -> &'static [&'static str] {
+        &["submitRequest"]
+    }
+
+    async fn call(
+        &self,
+        context: CallContext,
+        _method: &str,
+        request: Bytes,
+    ) -> Result<Bytes, RpcError> {
+        let request = parse(request)?;
+        if let Some(message) = command::volume::malformed(&request) {
+            return Err(RpcError::new("java.lang.IllegalStateException", message));
+        }
+        if command::is_read(&request) {
+            self.0.read(&context, &request).await
+        } else {
+            self.0.write(&context, request).await
+        }
+    }
+}
+
+/// Java refuses a message without its required fields, and an enum number that it does not know.
+fn parse(bytes: Bytes) -> Result<Box<OmRequest>, RpcError> {
+    let malformed = |message: String| {
+        RpcError::new("com.google.protobuf.InvalidProtocolBufferException", message)
+    };
+    let request = OmRequest::decode(bytes).map_err(|error| malformed(error.to_string()))?;
+    let mut missing = Vec::new();
+    if Type::try_from(request.cmd_type).is_err() {
+        missing.push("cmdType");
+    }
+    if request.client_id.is_empty() {
+        missing.push("clientId");
+    }
+    if missing.is_empty() {
+        return Ok(Box::new(request));
+    }
+    Err(malformed(format!("Message missing required fields: {}", missing.join(", "))))
+}
+
+impl Service {
+    async fn read(&self, context: &CallContext, request: &OmRequest) -> Result<Bytes, RpcError> {
+        if request.cmd_type == i32::from(Type::PrepareStatus) {
+            return Ok(prepare_status(request));
+        }
+        self.check_leader()?;
+        let answer = {
+            let caller = self.caller(&context.user, None);
+            let namespace = Namespace::new(&self.cache, &self.settings.rules);
+            command::read(request, &namespace, &caller)
+        };
+        match answer {
+            None => Ok(self.service_list(request)),
+            Some(Answer::Encoded(bytes)) => Ok(bytes),
+            Some(Answer::Message { mut reply, locate }) => {
+                if locate {
+                    let refresh = wants_refresh(request);
+                    let filled = self.locations.fill(command::keys_in(&mut reply), refresh).await;
+                    if let Err(error) = filled {
+                        let mut refusal = command::reply_to(request);
+                        let message = error.to_string();
+                        command::refuse(
+                            &mut refusal,
+                            OmError::new(Status::ScmGetPipelineException, message),
+                        );
+                        reply = refusal;
+                    }
+                }
+                Ok(encode(&reply))
+            }
+        }
+    }
+}
+
+fn wants_refresh(request: &OmRequest) -> bool {
+    let args = request.get_key_info_request.as_ref().map(|body| &body.key_args);
+    args.is_some_and(|args| args.force_update_container_cache_from_scm.unwrap_or(false))
+}
+
+/// Answered by any node, whatever its role.
+fn prepare_status(request: &OmRequest) -> Bytes {
+    let mut reply = command::reply_to(request);
+    reply.prepare_status_response = Some(Box::new(PrepareStatusResponse {
+        status: prepare_status_response::PrepareStatus::NotPrepared.into(),
+        current_txn_index: Some(u64::MAX),
+    }));
+    encode(&reply)
+}

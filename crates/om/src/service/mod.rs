@@ -1,0 +1,3 @@
+//! Background work of the leader.
+
+pub mod key_deleting;

@@ -1,0 +1,185 @@
+//! Settings of the Ozone Manager, under Ozone's keys.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use hdds_client::addresses::{self, HostPort, suffixed};
+use hdds_types::ReplicationConfig;
+use om_core::Rules;
+use om_proto::BucketLayoutProto;
+use ozone_config::{Configuration, Unit};
+use ozone_daemon::directories::metadata_directory;
+
+/// Service id of an OM without `ozone.om.service.ids` (`OzoneConsts.OM_SERVICE_ID_DEFAULT`).
+const SERVICE_DEFAULT: &str = "omServiceIdDefault";
+/// Node id of an OM without `ozone.om.nodes.<service>` (`OMConfigKeys.OZONE_OM_NODE_ID_DEFAULT`).
+const NODE_DEFAULT: &str = "om1";
+
+/// What an Ozone Manager needs to know before it starts.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `ozone.om.internal.service.id`, else the only one of `ozone.om.service.ids`.
+    pub service: String,
+    /// `ozone.om.node.id`, else the only one of `ozone.om.nodes.<service>`.
+    pub node: String,
+    /// `ozone.om.address[.<service>.<node>]`, default port 9862: where clients call.
+    pub rpc: HostPort,
+    /// `ozone.om.http-address[.<service>.<node>]`, default port 9874.
+    pub http: HostPort,
+    /// `ozone.om.https-address[.<service>.<node>]`, default port 9875.
+    pub https: HostPort,
+    /// `ozone.om.ratis.port[.<service>.<node>]`, default 9872.
+    pub ratis_port: u16,
+    /// `ozone.om.db.dirs`, else `ozone.metadata.dirs`: holds `om/current/VERSION` and `om.db`.
+    pub directory: PathBuf,
+    /// `ozone.om.ratis.storage.dir`, else `om.ratis` in the metadata directory.
+    pub ratis_directory: PathBuf,
+    /// `ozone.om.ratis.minimum.timeout`, 5 s.
+    pub election_timeout: Duration,
+    /// `ozone.om.ratis.segment.size`, 4 MB.
+    pub segment_bytes: u64,
+    /// `ozone.om.ratis.segment.preallocated.size`, 4 MB.
+    pub segment_preallocated_bytes: u64,
+    /// `ozone.om.ratis.snapshot.auto.trigger.threshold`, 400,000 entries.
+    pub snapshot_after_entries: u64,
+    /// `ozone.om.ratis.log.purge.gap`, 1,000,000 entries.
+    pub purge_gap: u64,
+    /// `ozone.om.ratis.server.retry.cache.timeout`, 10 min.
+    pub retry_cache_expiry: Duration,
+    /// What the namespace is allowed.
+    pub rules: Rules,
+    /// `ozone.om.container.location.cache.size`, 100,000 containers.
+    pub location_cache_entries: usize,
+    /// `ozone.om.container.location.cache.ttl`, 360 min.
+    pub location_cache_ttl: Duration,
+    /// `ozone.block.deleting.service.interval`, 60 s.
+    pub key_deleting_interval: Duration,
+    /// `ozone.key.deleting.limit.per.task`, 50,000 keys.
+    pub key_deleting_limit: usize,
+}
+
+impl Settings {
+    /// Reads them all.
+    ///
+    /// # Errors
+    /// A value is malformed, or this node cannot tell which one it is.
+    pub fn read(conf: &Configuration) -> anyhow::Result<Self> {
+        let (service, node) = identity(conf)?;
+        let own = |key: &str| own_key(conf, key, &service, &node);
+        let address = |key: &str, port: u16| -> anyhow::Result<HostPort> {
+            let key = own(key);
+            let text = conf.string(&key, "0.0.0.0")?;
+            HostPort::parse(&text, port)
+                .with_context(|| conf.malformed(&key, &text, "host:port").to_string())
+        };
+        let directory = metadata_directory(conf, "ozone.om.db.dirs")?;
+        let ratis_directory = match conf.get("ozone.om.ratis.storage.dir")? {
+            Some(path) => PathBuf::from(path),
+            None => metadata_directory(conf, "ozone.metadata.dirs")?.join("om.ratis"),
+        };
+        let seconds =
+            |key: &str, default: u64, unit| conf.duration(key, Duration::from_secs(default), unit);
+        Ok(Self {
+            rpc: address("ozone.om.address", addresses::OM_PORT)?,
+            http: address("ozone.om.http-address", 9874)?,
+            https: address("ozone.om.https-address", 9875)?,
+            ratis_port: conf.integer(&own("ozone.om.ratis.port"), 9872)?,
+            directory,
+            ratis_directory,
+            election_timeout: seconds("ozone.om.ratis.minimum.timeout", 5, Unit::Milliseconds)?,
+            segment_bytes: conf.size("ozone.om.ratis.segment.size", 4 << 20)?,
+            segment_preallocated_bytes: conf
+                .size("ozone.om.ratis.segment.preallocated.size", 4 << 20)?,
+            snapshot_after_entries: conf
+                .integer("ozone.om.ratis.snapshot.auto.trigger.threshold", 400_000)?,
+            purge_gap: conf.integer("ozone.om.ratis.log.purge.gap", 1_000_000)?,
+            retry_cache_expiry: seconds(
+                "ozone.om.ratis.server.retry.cache.timeout",
+                600,
+                Unit::Milliseconds,
+            )?,
+            rules: rules(conf)?,
+            location_cache_entries: conf
+                .integer("ozone.om.container.location.cache.size", 100_000)?,
+            location_cache_ttl: seconds(
+                "ozone.om.container.location.cache.ttl",
+                360 * 60,
+                Unit::Minutes,
+            )?,
+            key_deleting_interval: seconds(
+                "ozone.block.deleting.service.interval",
+                60,
+                Unit::Milliseconds,
+            )?,
+            key_deleting_limit: conf.integer("ozone.key.deleting.limit.per.task", 50_000)?,
+            service,
+            node,
+        })
+    }
+}
+
+/// Service and node id (`OMHANodeDetails.loadOMHAConfig`).
+fn identity(conf: &Configuration) -> anyhow::Result<(String, String)> {
+    let mut services = addresses::om_services(conf)?;
+    let service = match conf.get("ozone.om.internal.service.id")? {
+        Some(service) => service,
+        None if services.len() > 1 => anyhow::bail!(
+            "ozone.om.service.ids names {} services; set ozone.om.internal.service.id to the one of \
+             this Ozone Manager",
+            services.len()
+        ),
+        None => services.pop().unwrap_or_else(|| SERVICE_DEFAULT.to_owned()),
+    };
+    let mut nodes = conf.list(&format!("ozone.om.nodes.{service}"))?;
+    let node = match conf.get("ozone.om.node.id")? {
+        Some(node) => node,
+        None if nodes.len() > 1 => anyhow::bail!(
+            "ozone.om.nodes.{service} names {} nodes; set ozone.om.node.id to this one",
+            nodes.len()
+        ),
+        None => nodes.pop().unwrap_or_else(|| NODE_DEFAULT.to_owned()),
+    };
+    Ok((service, node))
+}
+
+/// `key.<service>.<node>` where that is written, else `key`.
+fn own_key(conf: &Configuration, key: &str, service: &str, node: &str) -> String {
+    let own = suffixed(key, service, node);
+    if conf.is_set(&own) { own } else { key.to_owned() }
+}
+
+fn rules(conf: &Configuration) -> anyhow::Result<Rules> {
+    let default = Rules::default();
+    let kind = conf.string("ozone.server.default.replication.type", "RATIS")?;
+    let key = "ozone.server.default.replication";
+    let text = conf.string(key, "THREE")?;
+    let default_replication = ReplicationConfig::parse(&kind, &text)
+        .map_err(|error| conf.malformed(key, &text, &format!("a replication ({error})")))?;
+    Ok(Rules {
+        block_bytes: conf.size("ozone.scm.block.size", default.block_bytes)?,
+        preallocated_blocks_max: conf
+            .integer("ozone.key.preallocation.max.blocks", default.preallocated_blocks_max)?,
+        default_replication,
+        default_layout: conf.typed(
+            "ozone.default.bucket.layout",
+            default.default_layout,
+            "FILE_SYSTEM_OPTIMIZED, OBJECT_STORE or LEGACY",
+            BucketLayoutProto::from_str_name,
+        )?,
+        strict_s3_names: conf.boolean("ozone.om.namespace.s3.strict", default.strict_s3_names)?,
+        filesystem_paths: conf
+            .boolean("ozone.om.enable.filesystem.paths", default.filesystem_paths)?,
+        key_characters_checked: conf
+            .boolean("ozone.om.keyname.character.check.enabled", default.key_characters_checked)?,
+        list_rows_max: conf.integer("ozone.om.server.list.max.size", default.list_rows_max)?,
+        list_status_rows_max: conf
+            .integer("ozone.fs.listing.page.size.max", default.list_status_rows_max)?,
+        volumes_per_user_max: conf
+            .integer("ozone.om.user.max.volume", default.volumes_per_user_max)?,
+        buckets_max: conf.integer("ozone.om.max.buckets", default.buckets_max)?,
+        s3_volume: conf.string("ozone.s3g.volume.name", &default.s3_volume)?,
+        list_all_volumes: conf
+            .boolean("ozone.om.volume.listall.allowed", default.list_all_volumes)?,
+    })
+}

@@ -1,0 +1,115 @@
+//! The namespace as a Raft state machine.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use multiraft::{Committed, GroupId, StateMachine, StateMachineError, StateMachines, TermIndex};
+use om_core::namespace::At;
+use om_core::{Applied, Namespace, Rules, TableCache, command};
+use om_proto::{OmRequest, OmResponse, Status};
+use ozone_db::DbError;
+use prost::Message;
+
+use crate::double_buffer::DoubleBuffer;
+
+/// Applies the log to the table cache.
+pub struct OmStateMachine {
+    cache: Arc<TableCache>,
+    rules: Arc<Rules>,
+    buffer: Arc<DoubleBuffer>,
+    node: String,
+}
+
+impl OmStateMachine {
+    /// The state machine of this node.
+    pub fn new(
+        cache: Arc<TableCache>,
+        rules: Arc<Rules>,
+        buffer: Arc<DoubleBuffer>,
+        node: String,
+    ) -> Self {
+        Self { cache, rules, buffer, node }
+    }
+
+    fn apply_one(&self, committed: Committed) -> Result<Bytes, DbError> {
+        let at = At { term: committed.at.term, index: committed.at.index };
+        let parsed = committed.context.and_then(|context| context.downcast::<OmRequest>().ok());
+        let (mut reply, changes) = match parsed {
+            Some(request) => self.run(request, at)?,
+            None => match OmRequest::decode(committed.entry.log_data) {
+                Ok(request) => self.run(Box::new(request), at)?,
+                Err(error) => (Box::new(undecodable(&error)), Vec::new()),
+            },
+        };
+        self.cache.apply(Applied { term: at.term, index: at.index }, changes);
+        reply.leader_om_node_id = Some(self.node.clone());
+        Ok(Bytes::from(reply.encode_to_vec()))
+    }
+
+    fn run(
+        &self,
+        request: Box<OmRequest>,
+        at: At,
+    ) -> Result<(Box<OmResponse>, Vec<om_core::cache::Change>), DbError> {
+        command::apply(request, at, Namespace::new(&self.cache, &self.rules))
+    }
+}
+
+impl StateMachine for OmStateMachine {
+    fn durable(&self) -> Option<TermIndex> {
+        let flushed = self.cache.flushed().ok().flatten()?;
+        Some(TermIndex { term: flushed.term, index: flushed.index })
+    }
+
+    fn apply(&self, entries: Vec<Committed>) -> Vec<Result<Bytes, StateMachineError>> {
+        let replies = entries
+            .into_iter()
+            .map(|entry| {
+                let at = entry.at;
+                Ok(self.apply_one(entry).unwrap_or_else(|error| stop(at, &error)))
+            })
+            .collect();
+        self.buffer.applied();
+        replies
+    }
+
+    fn advance(&self, at: TermIndex) {
+        self.cache.apply(Applied { term: at.term, index: at.index }, Vec::new());
+        self.buffer.applied();
+    }
+
+    fn take_snapshot(&self) -> Result<Option<TermIndex>, StateMachineError> {
+        match self.buffer.flush_all() {
+            Ok(flushed) => Ok(flushed.map(|at| TermIndex { term: at.term, index: at.index })),
+            Err(error) => Err(StateMachineError {
+                class: "java.io.IOException".to_owned(),
+                message: error.to_string(),
+            }),
+        }
+    }
+}
+
+/// A replica that cannot apply must not go on: better down than different from the others.
+fn stop(at: TermIndex, error: &DbError) -> ! {
+    tracing::error!(%at, %error, "cannot apply; this Ozone Manager stops, mend om.db and start it again");
+    std::process::abort();
+}
+
+fn undecodable(error: &prost::DecodeError) -> OmResponse {
+    OmResponse {
+        success: Some(false),
+        status: Status::InvalidRequest.into(),
+        message: Some(format!("The log entry holds no request: {error}")),
+        ..OmResponse::default()
+    }
+}
+
+/// There is one group, opened at the start.
+pub struct OneGroup(pub Arc<OmStateMachine>);
+
+impl StateMachines for OneGroup {
+    fn open(&self, _: GroupId, _: &Path) -> Result<Arc<dyn StateMachine>, StateMachineError> {
+        Ok(self.0.clone())
+    }
+}

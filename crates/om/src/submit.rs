@@ -1,0 +1,168 @@
+//! Writes: prepared on the leader, through the log, answered when applied.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hadoop_rpc::name_uuid_from_bytes;
+use hadoop_rpc::server::{CallContext, RpcError};
+use multiraft::{ClientRequest, RaftError, Role};
+use om_core::command::{self, Caller};
+use om_core::{Namespace, OmError};
+use om_proto::{LayoutVersion, OmRequest, OmResponse, Status, UserInfo};
+use prost::Message;
+
+use crate::server::Service;
+
+/// Layout that the leader works with; every replica dispatches by it.
+const LAYOUT_VERSION: u64 = 9;
+const NOT_LEADER: &str = "org.apache.hadoop.ozone.om.exceptions.OMNotLeaderException";
+const NOT_READY: &str = "org.apache.hadoop.ozone.om.exceptions.OMLeaderNotReadyException";
+
+impl Service {
+    /// Only the ready leader serves clients (`OzoneManagerRatisServer.checkLeaderStatus`).
+    pub(crate) fn check_leader(&self) -> Result<(), RpcError> {
+        let (role, leader) = {
+            let leadership = self.leadership.borrow();
+            (leadership.role, leadership.leader.clone())
+        };
+        let node = &self.settings.node;
+        match role {
+            Role::Leader { ready: true } => Ok(()),
+            Role::Leader { ready: false } => Err(RpcError::new(
+                NOT_READY,
+                format!("{node} is Leader but not ready to process request yet."),
+            )),
+            _ => Err(match leader {
+                Some(leader) => {
+                    let address = self.address_of(&leader);
+                    not_leader(node, Some(&format!("OM:{leader}[{address}]")))
+                }
+                None => not_leader(node, None),
+            }),
+        }
+    }
+
+    /// A client's write.
+    ///
+    /// # Errors
+    /// Not the ready leader; everything else is in the reply.
+    pub(crate) async fn write(
+        &self,
+        context: &CallContext,
+        mut request: Box<OmRequest>,
+    ) -> Result<Bytes, RpcError> {
+        self.check_leader()?;
+        request.user_info = Some(Box::new(UserInfo {
+            user_name: Some(context.user.to_string()),
+            remote_address: Some(context.remote.ip().to_string()),
+            host_name: Some(context.remote.ip().to_string()),
+        }));
+        let client = name_uuid_from_bytes(&context.client_id);
+        let call = u64::from(context.call_id.cast_unsigned());
+        if let Some(reply) = self.raft.cached_reply(self.group, client, call) {
+            return Ok(reply.message);
+        }
+        if let Err(refusal) = self.prepare(context, &mut request).await {
+            let mut reply = command::reply_to(&request);
+            command::refuse(&mut reply, refusal);
+            return Ok(encode(&reply));
+        }
+        self.propose(client, call, request).await
+    }
+
+    /// A write of the OM itself.
+    ///
+    /// # Errors
+    /// Not the ready leader; a refusal is in the reply.
+    pub(crate) async fn write_own(&self, mut request: OmRequest) -> Result<OmResponse, RpcError> {
+        self.check_leader()?;
+        request.client_id.clone_from(&self.own_client_name);
+        request.layout_version = Some(Box::new(LayoutVersion { version: LAYOUT_VERSION }));
+        let call = self.own_calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let bytes = self.propose(self.own_client, call, Box::new(request)).await?;
+        OmResponse::decode(bytes).map_err(|error| {
+            RpcError::new("java.io.IOException", format!("own reply does not decode: {error}"))
+        })
+    }
+
+    /// Names, ids, time, blocks.
+    async fn prepare(&self, context: &CallContext, request: &mut OmRequest) -> Result<(), OmError> {
+        request.layout_version = Some(Box::new(LayoutVersion { version: LAYOUT_VERSION }));
+        let wanted = {
+            let group = self.groups.primary(&context.user);
+            let caller = self.caller(&context.user, group.as_deref());
+            let namespace = Namespace::new(&self.cache, &self.settings.rules);
+            command::prepare(request, &namespace, &caller)
+                .map_err(om_core::error::Failure::into_error)?
+        };
+        if let Some(wanted) = wanted {
+            let blocks = self.blocks.take(&wanted).await.map_err(|error| {
+                if error.is_safe_mode() {
+                    OmError::new(Status::ScmInSafeMode, error.to_string())
+                } else {
+                    OmError::new(Status::InternalError, error.to_string())
+                }
+            })?;
+            command::provide(request, blocks);
+        }
+        Ok(())
+    }
+
+    async fn propose(
+        &self,
+        client: [u8; 16],
+        call: u64,
+        request: Box<OmRequest>,
+    ) -> Result<Bytes, RpcError> {
+        let message = Bytes::from(request.encode_to_vec());
+        let cmd_type = request.cmd_type;
+        let context: multiraft::Context = request;
+        let write = ClientRequest { client, call, message, context: Some(context) };
+        match self.raft.write(self.group, write).await {
+            Ok(reply) => Ok(reply.message),
+            Err(RaftError::StateMachine(error)) => {
+                let mut reply = OmResponse { cmd_type, ..OmResponse::default() };
+                command::refuse(&mut reply, OmError::new(Status::InternalError, error.message));
+                Ok(encode(&reply))
+            }
+            Err(error) => Err(self.rpc_error(&error)),
+        }
+    }
+
+    /// The exception that a client of the OM understands (`createOmResponseImpl`).
+    fn rpc_error(&self, error: &RaftError) -> RpcError {
+        let node = &self.settings.node;
+        match error {
+            RaftError::NotLeader { leader, .. } => {
+                let suggested = leader.as_ref().map(|leader| {
+                    let id = String::from_utf8_lossy(&leader.id);
+                    format!("OM:{id}[{}]", leader.address)
+                });
+                not_leader(node, suggested.as_deref())
+            }
+            RaftError::LeaderNotReady(_) => RpcError::new(NOT_READY, error.to_string()),
+            RaftError::SteppingDown(_) | RaftError::AlreadyClosed(_) => {
+                RpcError::new(NOT_LEADER, error.to_string())
+            }
+            _ => RpcError::new("java.io.IOException", error.to_string()),
+        }
+    }
+
+    pub(crate) fn caller<'a>(&self, user: &'a Arc<str>, group: Option<&'a str>) -> Caller<'a> {
+        Caller { user, group, now: crate::ids::now_ms(), unique_id: self.ids.next() }
+    }
+}
+
+fn not_leader(node: &str, suggested: Option<&str>) -> RpcError {
+    let message = match suggested {
+        Some(leader) => {
+            format!("OM:{node} is not the leader. Suggested leader is {leader}.")
+        }
+        None => format!("OM:{node} is not the leader. Could not determine the leader node."),
+    };
+    RpcError::new(NOT_LEADER, message)
+}
+
+pub(crate) fn encode(reply: &OmResponse) -> Bytes {
+    Bytes::from(reply.encode_to_vec())
+}
