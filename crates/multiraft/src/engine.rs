@@ -187,6 +187,18 @@ impl MultiRaft {
         reply.await.map_err(|_| RaftError::AlreadyClosed(id))?
     }
 
+    /// The reply to a write that came in before, once there is one; `None` if it is new. For users
+    /// that prepare requests before [`Self::write`]: a repetition must not be prepared again.
+    pub async fn repeated(
+        &self,
+        id: GroupId,
+        client: [u8; 16],
+        call: u64,
+    ) -> Option<Result<Reply, RaftError>> {
+        let reply = self.engine.group(id).ok()?.repeated(client, call)?;
+        Some(reply.await.unwrap_or(Err(RaftError::AlreadyClosed(id))))
+    }
+
     /// Waits until `index` is replicated to `level`.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::apply::SnapshotWaiter;
 use crate::error::RaftError;
-use crate::retry_cache::{Key, Known, RetryCache, Waiter};
+use crate::retry_cache::{Key, Known, Outcome, RetryCache, Waiter};
 use crate::state_machine::{Context, StateMachine, StateMachineError};
 use crate::types::{ClientRequest, GroupId, GroupInfo, Leadership, Reply};
 
@@ -298,11 +298,7 @@ impl Group {
             Known::New => {}
             Known::Pending => return Ok(reply),
             Known::Done(outcome, waiter) => {
-                let commits = self.commits();
-                let known = outcome.result.map_err(RaftError::from);
-                let known = known.map(|message| Reply { index: outcome.index, message, commits });
-                // The receiver is the one we return.
-                let _ = waiter.send(known);
+                self.answer_again(outcome, waiter);
                 return Ok(reply);
             }
         }
@@ -322,6 +318,28 @@ impl Group {
             Err(refusal) => self.abort(key, &RaftError::StateMachine(refusal)),
         }
         Ok(reply)
+    }
+
+    /// The reply to a request that came in before, or will have; `None` if it is new.
+    pub fn repeated(
+        &self,
+        client: [u8; 16],
+        call: u64,
+    ) -> Option<oneshot::Receiver<Result<Reply, RaftError>>> {
+        let (waiter, reply) = oneshot::channel();
+        let key = Key { client: u128::from_be_bytes(client), call };
+        match self.retry.lock().join(key, waiter)? {
+            Known::Done(outcome, waiter) => self.answer_again(outcome, waiter),
+            Known::New | Known::Pending => {}
+        }
+        Some(reply)
+    }
+
+    fn answer_again(&self, outcome: Outcome, waiter: Waiter) {
+        let commits = self.commits();
+        let known = outcome.result.map_err(RaftError::from);
+        // Who asked may have gone.
+        let _ = waiter.send(known.map(|message| Reply { index: outcome.index, message, commits }));
     }
 
     /// Answers everybody who waits for a request that has no place in the log.

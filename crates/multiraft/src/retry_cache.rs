@@ -95,6 +95,11 @@ impl RetryCache {
         }
     }
 
+    /// Waits with a request that is known already; `None` if it is new.
+    pub fn join(&mut self, key: Key, waiter: Waiter) -> Option<Known> {
+        self.slots.contains_key(&key).then(|| self.begin(key, waiter))
+    }
+
     /// The request got no place in the log, or lost it: a repetition may try again.
     pub fn abort(&mut self, key: Key) -> Waiters {
         match self.slots.remove(&key) {

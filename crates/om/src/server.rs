@@ -12,7 +12,7 @@ use hadoop_rpc::server::{RpcServer, ServerSettings};
 use hdds_client::addresses::{self, HostPort, ScmPort};
 use hdds_client::scm::{ScmBlockClient, ScmClient};
 use multiraft::{GroupId, Leadership, MultiRaft, PeerId, RaftSettings, Role};
-use om_core::{Applied, TableCache, command, tables};
+use om_core::{TableCache, command, tables};
 use ozone_config::Configuration;
 use ozone_db::Store;
 use ozone_db_rocks::{RocksSettings, RocksStore};
@@ -221,16 +221,13 @@ async fn await_leader(mut leadership: watch::Receiver<Leadership>) -> anyhow::Re
 
 /// The volume of S3 buckets is made outside the log, equal on all OMs.
 fn create_s3_volume(cache: &TableCache, settings: &Settings) -> anyhow::Result<()> {
-    let key = tables::volume_key(&settings.rules.s3_volume);
-    if cache.get(tables::VOLUME.slot, &key)?.is_some() {
-        return Ok(());
-    }
     let user: Arc<str> = users::process_user().into();
     let group = Groups::default().primary(&user);
     let changes =
-        command::volume::s3_volume(cache, &settings.rules, &user, group.as_deref(), now_ms())?;
-    let flushed = cache.flushed()?.unwrap_or(Applied { term: 0, index: 0 });
-    let _ = flushed;
+        command::volume::s3_volume_rows(cache, &settings.rules, &user, group.as_deref(), now_ms())?;
+    if changes.is_empty() {
+        return Ok(());
+    }
     let mut batch = ozone_db::Batch::default();
     for change in changes {
         if let Some(value) = change.value {

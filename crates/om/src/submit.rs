@@ -59,7 +59,10 @@ impl Service {
         }));
         let client = name_uuid_from_bytes(&context.client_id);
         let call = u64::from(context.call_id.cast_unsigned());
-        if let Some(reply) = self.raft.cached_reply(self.group, client, call) {
+        // A repetition must not be prepared again: what it asks for may be done already.
+        if context.retry_count > 0
+            && let Some(Ok(reply)) = self.raft.repeated(self.group, client, call).await
+        {
             return Ok(reply.message);
         }
         if let Err(refusal) = self.prepare(context, &mut request).await {
