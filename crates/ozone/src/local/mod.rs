@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
+use ozone_config::ConfigError;
 use ozone_daemon::{logging, stop};
 
 use crate::cli::GlobalArgs;
@@ -89,7 +90,7 @@ pub fn run(global: &GlobalArgs, args: LocalArgs) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         let ephemeral = args.ephemeral;
         let timeout = Duration::from_secs(args.startup_timeout);
-        let cluster = LocalCluster::start(&args, &global.set).await?;
+        let cluster = LocalCluster::start(&args, &overrides(&global.set)?).await?;
         tokio::select! {
             ready = cluster.ready(timeout) => ready?,
             _ = stop::requested() => {
@@ -107,6 +108,17 @@ pub fn run(global: &GlobalArgs, args: LocalArgs) -> anyhow::Result<ExitCode> {
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// `-D key=value`, taken apart.
+fn overrides(set: &[String]) -> Result<Vec<(String, String)>, ConfigError> {
+    set.iter()
+        .map(|text| {
+            let (key, value) =
+                text.split_once('=').ok_or_else(|| ConfigError::Override(text.clone()))?;
+            Ok((key.to_owned(), value.to_owned()))
+        })
+        .collect()
 }
 
 /// Says where everything is and what to try.

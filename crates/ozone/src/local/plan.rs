@@ -80,7 +80,8 @@ impl Plan {
     /// # Errors
     /// See [`Self::port`].
     pub fn address(&mut self, name: &str) -> anyhow::Result<String> {
-        Ok(format!("{}:{}", self.host, self.port(name)?))
+        let port = self.port(name)?;
+        Ok(format!("{}:{port}", self.host))
     }
 
     /// A directory of a daemon.
