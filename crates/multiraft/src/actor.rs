@@ -87,6 +87,8 @@ pub(crate) struct Actor {
     pub reads: FxHashMap<RequestId, oneshot::Sender<Result<u64, RaftError>>>,
     pub read_waits: BTreeMap<(u64, u64), oneshot::Sender<Result<u64, RaftError>>>,
     pub changes: FxHashMap<RequestId, ChangeWaiter>,
+    /// Members of the change of configuration under way: new ones are not in the configuration yet.
+    pub staged: Vec<ratis_proto::common::RaftPeerProto>,
     pub owed: FxHashMap<u64, Owed>,
     pub serial: u64,
     /// First index of the log as the core knows it.
@@ -135,6 +137,7 @@ impl Actor {
             reads: FxHashMap::default(),
             read_waits: BTreeMap::new(),
             changes: FxHashMap::default(),
+            staged: Vec::new(),
             owed: FxHashMap::default(),
             serial: 0,
             log_start,
@@ -207,6 +210,7 @@ impl Actor {
             Event::Snapshot(gap, waiter) => self.applier.push(Job::Snapshot(gap, Some(waiter))),
             Event::SetConfiguration(peers, listeners, waiter) => {
                 let id = self.next_request();
+                self.staged = [peers.as_slice(), &listeners].concat();
                 let result = self.core.set_configuration(now, id, peers, listeners);
                 self.change(id, result, waiter);
             }

@@ -151,7 +151,8 @@ impl Actor {
     fn send(&mut self, peer: &PeerId, message: Message) {
         let configuration = self.core.configuration();
         let old = configuration.old_peers.iter().chain(&configuration.old_listeners);
-        let mut known = configuration.peers.iter().chain(&configuration.listeners).chain(old);
+        let now = configuration.peers.iter().chain(&configuration.listeners);
+        let mut known = now.chain(old).chain(&self.staged);
         let address = known.find(|p| *p.id == *peer.0.as_bytes()).map(|p| p.address.clone());
         self.links.send(peer, message, &self.log, address);
     }

@@ -10,7 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use ratis::Channels;
 use ratis::peer::AdminClient;
 use ratis::server::{Addresses, Limits, Services};
-use ratis_core::{Millis, TermIndex};
+use ratis_core::{Millis, PeerId, TermIndex};
 use ratis_log::Disk;
 use ratis_proto::common::{RaftPeerProto, ReplicationLevel};
 use rustc_hash::FxHashMap;
@@ -230,6 +230,34 @@ impl MultiRaft {
     pub async fn snapshot(&self, id: GroupId) -> Result<Option<TermIndex>, RaftError> {
         let group = self.engine.group(id)?;
         Ok(group.ask(|waiter| Event::Snapshot(0, waiter)).await??)
+    }
+
+    /// Hands leadership to a member, which must have the highest priority; `None` only steps down.
+    ///
+    /// # Errors
+    /// Not the leader, or it took longer than `timeout`.
+    pub async fn transfer_leadership(
+        &self,
+        id: GroupId,
+        to: Option<PeerId>,
+        timeout: Duration,
+    ) -> Result<(), RaftError> {
+        let group = self.engine.group(id)?;
+        group.transfer(to, timeout.as_millis() as Millis).await
+    }
+
+    /// Replaces voters and listeners. New members are brought up first; they must have been started
+    /// with the group.
+    ///
+    /// # Errors
+    /// Not the leader, or a new member did not catch up.
+    pub async fn set_configuration(
+        &self,
+        id: GroupId,
+        peers: Vec<RaftPeerProto>,
+        listeners: Vec<RaftPeerProto>,
+    ) -> Result<(), RaftError> {
+        self.engine.group(id)?.set_configuration(peers, listeners).await
     }
 
     /// A group at a glance.

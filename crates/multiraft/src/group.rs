@@ -351,6 +351,37 @@ impl Group {
         }
     }
 
+    /// Hands leadership over; see [`crate::MultiRaft::transfer_leadership`].
+    pub async fn transfer(&self, to: Option<PeerId>, timeout: Millis) -> Result<(), RaftError> {
+        self.check_leader()?;
+        let outcome = self.ask(|waiter| Event::Transfer(to, timeout, waiter)).await??;
+        self.ended(outcome)
+    }
+
+    /// Replaces the members; see [`crate::MultiRaft::set_configuration`].
+    pub async fn set_configuration(
+        &self,
+        peers: Vec<RaftPeerProto>,
+        listeners: Vec<RaftPeerProto>,
+    ) -> Result<(), RaftError> {
+        self.check_leader()?;
+        let change = |waiter| Event::SetConfiguration(peers, listeners, waiter);
+        let outcome = self.ask(change).await??;
+        self.ended(outcome)
+    }
+
+    /// How a change of configuration or leadership ended.
+    fn ended(&self, outcome: CoreOutcome) -> Result<(), RaftError> {
+        match outcome {
+            CoreOutcome::Done => Ok(()),
+            CoreOutcome::LeadershipLost => Err(self.not_leader()),
+            CoreOutcome::TimedOut => Err(RaftError::Log {
+                group: self.id,
+                message: "the change took too long; the old state holds".to_owned(),
+            }),
+        }
+    }
+
     /// Puts a question into the mailbox and waits for its answer.
     pub async fn ask<T>(
         &self,

@@ -10,7 +10,7 @@ use ratis::ids;
 use ratis::server::admin_service::AdminReply;
 use ratis::server::peer_service::PeerReply;
 use ratis::server::{AdminHandler, Answer, ClientHandler, PeerHandler, Submitted};
-use ratis_core::{Outcome, PeerId};
+use ratis_core::PeerId;
 use ratis_proto::common::{
     AppendEntriesReplyProto, AppendEntriesRequestProto, GroupInfoReplyProto,
     InstallSnapshotReplyProto, InstallSnapshotRequestProto, RaftClientRequestProto,
@@ -218,18 +218,6 @@ impl PeerHandler for Engine {
     }
 }
 
-/// How a change of configuration or leadership ended.
-fn outcome(outcome: Outcome, group: &Group) -> Result<Answer, RaftError> {
-    match outcome {
-        Outcome::Done => Ok(Answer { commits: group.commits(), ..Default::default() }),
-        Outcome::LeadershipLost => Err(group.not_leader()),
-        Outcome::TimedOut => Err(RaftError::Log {
-            group: group.id,
-            message: "the change took too long; the old state holds".to_owned(),
-        }),
-    }
-}
-
 impl AdminHandler for Engine {
     fn server_id(&self) -> Bytes {
         self.server()
@@ -289,9 +277,8 @@ impl AdminHandler for Engine {
                         (request.peers, request.listeners)
                     }
                 };
-                let done =
-                    group.ask(|waiter| Event::SetConfiguration(peers, listeners, waiter)).await??;
-                outcome(done, &group)
+                group.set_configuration(peers, listeners).await?;
+                Ok(Answer { commits: group.commits(), ..Default::default() })
             }
             .boxed()
         })
@@ -306,10 +293,8 @@ impl AdminHandler for Engine {
         let timeout = if timeout_ms == 0 { TRANSFER_TIMEOUT_MS } else { timeout_ms };
         self.admin(group, move |group: Arc<Group>| {
             async move {
-                group.check_leader()?;
-                let to = to.map(|id| PeerId::from_wire(&id));
-                let done = group.ask(|waiter| Event::Transfer(to, timeout, waiter)).await??;
-                outcome(done, &group)
+                group.transfer(to.map(|id| PeerId::from_wire(&id)), timeout).await?;
+                Ok(Answer { commits: group.commits(), ..Default::default() })
             }
             .boxed()
         })

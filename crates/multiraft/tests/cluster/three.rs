@@ -285,3 +285,57 @@ async fn peers_are_told_to_add_and_remove_a_group() {
     assert_eq!(ring.nodes[1].raft.groups(), [GROUP]);
     ring.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leadership_is_handed_to_the_member_of_highest_priority() {
+    let root = tempfile::tempdir().unwrap();
+    let mut ring = Ring::start(root.path(), |_| {}).await;
+    ring.write("a").await;
+    let leader = ring.leader().await;
+    let next = (leader + 1) % 3;
+    // As `ozone admin om transfer` does: raise the priority, then transfer.
+    let mut peers = ring.peers();
+    peers[next].priority = 1;
+    let raft = ring.nodes[leader].raft.clone();
+    raft.set_configuration(GROUP, peers, Vec::new()).await.unwrap();
+    let to = multiraft::PeerId::from(NAMES[next]);
+    // The leader may have yielded to the higher priority by itself.
+    let done = raft.transfer_leadership(GROUP, Some(to), Duration::from_secs(10)).await;
+    assert!(matches!(done, Ok(()) | Err(RaftError::NotLeader { .. })), "{done:?}");
+    ring.nodes[next].lead(GROUP).await;
+    ring.write("b").await;
+    ring.agree(&["a".to_owned(), "b".to_owned()]).await;
+    ring.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fourth_member_joins_and_an_old_one_leaves() {
+    let root = tempfile::tempdir().unwrap();
+    let mut ring = Ring::start(root.path(), |_| {}).await;
+    let mut expected = messages("m", 0..50);
+    for message in &expected {
+        ring.write(message).await;
+    }
+    let fourth = Node::start("d", root.path(), |_| {}).await;
+    let mut peers = ring.peers();
+    peers.push(fourth.peer(0));
+    fourth.raft.add_group(GROUP, peers.clone()).await.unwrap();
+    let leader = ring.leader().await;
+    ring.nodes[leader].raft.set_configuration(GROUP, peers.clone(), Vec::new()).await.unwrap();
+    ring.write("four").await;
+    expected.push("four".to_owned());
+    until("the new member has everything", || fourth.applied(GROUP) == expected).await;
+    // The old leader leaves; somebody among the others takes over.
+    let leader = ring.leader().await;
+    let gone = ring.nodes.remove(leader);
+    peers.retain(|p| *p.id != *gone.name.as_bytes());
+    gone.raft.set_configuration(GROUP, peers, Vec::new()).await.unwrap();
+    gone.raft.shutdown().await;
+    ring.nodes.push(fourth);
+    ring.write("three").await;
+    expected.push("three".to_owned());
+    ring.agree(&expected).await;
+    let at = ring.leader().await;
+    assert_eq!(ring.nodes[at].raft.info(GROUP).unwrap().peers.len(), 3);
+    ring.stop().await;
+}
