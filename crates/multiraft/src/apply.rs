@@ -54,6 +54,8 @@ struct Queue {
     jobs: VecDeque<Job>,
     entries: usize,
     running: bool,
+    /// The state machine panicked: nothing is applied any more.
+    dead: bool,
 }
 
 /// What only the running task touches.
@@ -91,6 +93,10 @@ impl Applier {
     /// Queues a job and sees that somebody works.
     pub fn push(self: &Arc<Self>, job: Job) {
         let mut queue = self.queue.lock();
+        if queue.dead {
+            // Dropping the job tells whoever waits for it.
+            return;
+        }
         if let Job::Entries(entries, _) = &job {
             queue.entries += entries.len();
         }
@@ -104,7 +110,7 @@ impl Applier {
 
     fn work(&self) {
         let Some(group) = self.group.upgrade() else { return };
-        let mut panicking = PanicGuard { group: &group, armed: true };
+        let mut panicking = PanicGuard { group: &group, queue: &self.queue, armed: true };
         let mut worker = self.worker.lock();
         loop {
             let job = {
@@ -319,12 +325,17 @@ fn apply_batch(group: &Group, batch: &mut Vec<Entry>) {
 /// A state machine that panics has lost its invariants: the group stops rather than diverge.
 struct PanicGuard<'a> {
     group: &'a Group,
+    queue: &'a Mutex<Queue>,
     armed: bool,
 }
 
 impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
         if self.armed {
+            let mut queue = self.queue.lock();
+            queue.dead = true;
+            queue.jobs.clear();
+            drop(queue);
             self.group.send(Event::Broken("the state machine panicked".into()));
         }
     }

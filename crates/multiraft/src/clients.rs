@@ -161,10 +161,9 @@ impl Actor {
 
     pub fn fail_everybody(&mut self) {
         let error = self.gone();
-        for write in std::mem::take(&mut self.writes) {
-            self.group.abort(write.key, &error);
-        }
-        for waiter in self.watches.drain() {
+        self.writes.clear();
+        let pending = self.group.retry.lock().abort_all();
+        for waiter in pending.into_iter().chain(self.watches.drain()) {
             let _ = waiter.send(Err(error.clone()));
         }
         let reads = std::mem::take(&mut self.reads).into_values();

@@ -112,6 +112,19 @@ impl RetryCache {
         }
     }
 
+    /// Nothing that is pending will be applied here.
+    pub fn abort_all(&mut self) -> Vec<Waiter> {
+        let mut aborted = Vec::new();
+        self.slots.retain(|_, slot| match slot {
+            Slot::Pending(waiters) => {
+                aborted.extend(waiters.drain(..));
+                false
+            }
+            Slot::Done { .. } => true,
+        });
+        aborted
+    }
+
     /// The request was applied. Returns who waits for it.
     pub fn finish(&mut self, key: Key, outcome: Outcome, now: Instant) -> Waiters {
         let message_bytes = match &outcome.result {

@@ -20,6 +20,7 @@ pub struct Seen {
     pub contexts: usize,
     pub bulk: HashMap<u64, Bytes>,
     pub installed: Vec<TermIndex>,
+    pub failures: Vec<String>,
     pub last: Option<TermIndex>,
 }
 
@@ -71,8 +72,12 @@ impl StateMachine for Machine {
         bulk: Bytes,
     ) -> BoxFuture<'static, Result<(), StateMachineError>> {
         let seen = self.seen.clone();
+        let broken = bulk.starts_with(b"big-broken");
         Box::pin(async move {
             tokio::task::yield_now().await;
+            if broken {
+                return Err(refusal("the disk is full"));
+            }
             seen.lock().bulk.insert(at.index, bulk);
             Ok(())
         })
@@ -99,6 +104,7 @@ impl StateMachine for Machine {
                 assert!(seen.last < Some(c.at), "applied out of order");
                 seen.last = Some(c.at);
                 seen.contexts += usize::from(c.context.is_some());
+                assert!(message != "panic", "as the test wishes");
                 if message.starts_with("fail") {
                     return Err(refusal("failed when applied"));
                 }
@@ -106,6 +112,10 @@ impl StateMachine for Machine {
                 Ok(Bytes::from(format!("{message}!")))
             })
             .collect()
+    }
+
+    fn failed(&self, reason: &str) {
+        self.seen.lock().failures.push(reason.to_owned());
     }
 
     fn advance(&self, at: TermIndex) {

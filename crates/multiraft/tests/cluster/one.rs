@@ -197,6 +197,49 @@ async fn too_many_pending_writes_are_refused() {
     node.raft.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_cannot_go_on_says_so_and_leaves_the_others_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let node = Node::start("one", root.path(), |s| s.segment_bytes_max = 300).await;
+    node.raft.add_group(GROUP, vec![node.peer(0)]).await.unwrap();
+    for (number, kind) in (10..).zip(["disk", "bulk", "panic"]) {
+        let id = Uuid::from_u128(number);
+        node.raft.add_group(id, vec![node.peer(0)]).await.unwrap();
+        node.lead(id).await;
+        node.write(id, 1, "fine").await.unwrap();
+        let mut directory = None;
+        let failed = match kind {
+            "disk" => {
+                let current = node.raft.info(id).unwrap().directory.join("current");
+                std::fs::rename(&current, root.path().join("elsewhere")).unwrap();
+                directory = Some(current);
+                let mut failed = None;
+                for call in 2..10 {
+                    failed = node.write(id, call, "long enough to need a new segment").await.err();
+                    if failed.is_some() {
+                        break;
+                    }
+                }
+                failed
+            }
+            "bulk" => node.write(id, 2, "big-broken").await.err(),
+            _ => node.write(id, 2, "panic").await.err(),
+        };
+        assert!(matches!(failed, Some(RaftError::Log { .. })), "{kind}: {failed:?}");
+        let again = node.write(id, 99, "more").await;
+        assert!(again.is_err(), "{kind}");
+        let seen = node.machines.seen(id);
+        until("the machine knows", || seen.lock().failures.len() == 1).await;
+        node.lead(GROUP).await;
+        node.write(GROUP, number as u64, "fine").await.unwrap();
+        if let Some(current) = directory {
+            std::fs::rename(root.path().join("elsewhere"), current).unwrap();
+        }
+        node.raft.remove_group(id).await.unwrap();
+    }
+    node.raft.shutdown().await;
+}
+
 /// How many small writes a second a group of one takes; run it with `--release -- --ignored`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
