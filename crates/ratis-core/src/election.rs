@@ -357,11 +357,10 @@ impl Core {
     /// Whether the candidate was removed from the group without noticing.
     fn has_expelled(&self, candidate: &PeerId, last: Option<&TermIndexProto>) -> bool {
         let conf = self.conf();
-        let Some(at) = conf.at else {
-            return !conf.voters.is_empty() && !conf.is_member(candidate);
-        };
-        let behind = last_from_wire(last).is_none_or(|last| last.index < at.index);
-        !conf.is_joint() && self.is_settled(conf) && !conf.is_member(candidate) && behind
+        let last = last_from_wire(last).map(|last| last.index);
+        let behind = last.is_none() || last < conf.at.map(|at| at.index);
+        let known = conf.is_member(candidate) || conf.voters.is_empty();
+        !conf.is_joint() && self.is_settled(conf) && !known && behind
     }
 
     // ---- stepping down ------------------------------------------------------------------------
