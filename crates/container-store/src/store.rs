@@ -80,8 +80,18 @@ impl ContainerStore {
             return Err(OpenError::NoVolume(error));
         }
         scan::load(&store);
+        store.estimate_used();
         store.note_missing().map_err(OpenError::Witness)?;
         Ok(store)
+    }
+
+    /// Disks without a recent measurement count their containers until the next one.
+    fn estimate_used(&self) {
+        let containers = self.containers.read();
+        for volume in self.volumes.iter().filter(|volume| volume.space.used() == 0) {
+            let here = containers.values().filter(|c| Arc::ptr_eq(c.volume(), volume));
+            volume.space.set_used(here.map(|container| container.bytes_used()).sum());
+        }
     }
 
     fn note_missing(&self) -> Result<(), DbError> {
@@ -124,6 +134,11 @@ impl ContainerStore {
     /// Every container, in no order.
     pub fn containers(&self) -> Vec<Arc<Container>> {
         self.containers.read().values().cloned().collect()
+    }
+
+    /// The datanode's UUID.
+    pub fn datanode(&self) -> &str {
+        &self.datanode
     }
 
     /// Usable disks.

@@ -118,6 +118,31 @@ impl Dispatcher {
     /// # Errors
     /// `CONTAINER_MISSING`, `CONTAINER_NOT_FOUND`, `CONTAINER_EXISTS`, `DISK_OUT_OF_SPACE`.
     pub fn locate(&self, kind: Type, request: &Request) -> Result<Arc<Container>, StoreError> {
+        self.find_or_reserve(kind, request, || new_container(kind, request))
+    }
+
+    /// As [`Self::locate`], for a PutBlock that was taken out of its command.
+    ///
+    /// # Errors
+    /// Those of [`Self::locate`].
+    pub fn locate_for_block(
+        &self,
+        request: &Request,
+        replica_index: Option<i32>,
+    ) -> Result<Arc<Container>, StoreError> {
+        let pipeline = request.pipeline_id.clone().unwrap_or_default();
+        let replica_index = u32::try_from(replica_index.unwrap_or(0)).unwrap_or(0);
+        self.find_or_reserve(Type::PutBlock, request, || {
+            Ok(Some(NewContainer::open(pipeline, replica_index)))
+        })
+    }
+
+    fn find_or_reserve(
+        &self,
+        kind: Type,
+        request: &Request,
+        new: impl FnOnce() -> Result<Option<NewContainer>, StoreError>,
+    ) -> Result<Arc<Container>, StoreError> {
         let id = container_id(request)?;
         let is_write = !is_read(kind, request);
         let found = self.store.get(id);
@@ -136,7 +161,7 @@ impl Dispatcher {
             }
             (Some(container), _) => container,
             (None, _) => {
-                let new = new_container(kind, request)?.ok_or_else(|| {
+                let new = new()?.ok_or_else(|| {
                     StoreError::new(
                         Code::ContainerNotFound,
                         format!("ContainerID {id} does not exist"),
@@ -145,6 +170,17 @@ impl Dispatcher {
                 self.store.reserve(id, &new)?.0
             }
         };
+        // Copies of one container are told apart by their node; full replicas are all the same.
+        if container.replica_index() > 0 && request.datanode_uuid != self.store.datanode() {
+            return Err(StoreError::new(
+                Code::InvalidArgument,
+                format!(
+                    "the request is for datanode {} but this is {}",
+                    request.datanode_uuid,
+                    self.store.datanode()
+                ),
+            ));
+        }
         if is_write
             && container.state() == ReplicaState::Open
             && container.is_filled_to(self.close_threshold)

@@ -43,7 +43,7 @@ impl BlockStream {
     /// As for `GetBlock`; `INVALID_ARGUMENT` for an offset outside the block.
     pub async fn open(dispatcher: Arc<Dispatcher>, request: Request) -> Result<Self, StoreError> {
         let container = dispatcher.admit(Type::ReadBlock, &request)?;
-        let read = need(&request.read_block, "ReadBlock")?.clone();
+        let read = *need(&request.read_block, "ReadBlock")?;
         let id = read.block_id;
         let block = {
             let (dispatcher, found) = (dispatcher.clone(), container.clone());

@@ -57,7 +57,7 @@ pub fn run(
             response.write_chunk = Some(Box::new(wrote(committed)));
         }
         Type::PutBlock => {
-            let put = to_put(need(&request.put_block, "PutBlock")?, origin, true);
+            let put = to_put(need(&request.put_block, "PutBlock")?.clone(), origin, true);
             response.put_block = Some(Box::new(put_block(store.put_block(container, put)?)));
         }
         Type::PutSmallFile => {
@@ -108,7 +108,7 @@ fn write_chunk(
     }
     match &write.block {
         None => Ok(None),
-        Some(put) => store.put_block(container, to_put(put, origin, false)).map(Some),
+        Some(put) => store.put_block(container, to_put(put.clone(), origin, false)).map(Some),
     }
 }
 
@@ -120,7 +120,7 @@ fn put_small_file(
 ) -> Result<CommittedBlock, StoreError> {
     let small = need(&request.put_small_file, "PutSmallFile")?;
     container.check_writable()?;
-    let mut put = to_put(&small.block, origin, true);
+    let mut put = to_put(small.block.clone(), origin, true);
     let write = ChunkWrite {
         local_id: put.data.block_id.local_id,
         info: small.chunk_info.clone(),
@@ -145,8 +145,8 @@ pub fn to_chunk(write: &WriteChunkRequestProto, data: Bytes) -> Result<ChunkWrit
 }
 
 /// A PutBlock; `eof` where the message does not say.
-pub fn to_put(put: &PutBlockRequestProto, origin: Origin, eof: bool) -> PutBlock {
-    PutBlock { data: put.block_data.clone(), eof: put.eof.unwrap_or(eof), index: origin.index() }
+pub fn to_put(put: PutBlockRequestProto, origin: Origin, eof: bool) -> PutBlock {
+    PutBlock { data: put.block_data, eof: put.eof.unwrap_or(eof), index: origin.index() }
 }
 
 /// Payload of a PutBlock's reply.

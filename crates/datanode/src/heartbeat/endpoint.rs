@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::commands::Order;
-use super::{Mailbox, reports};
+use super::{Mail, Mailbox, reports};
 use crate::node::{Network, Node, Services};
 
 /// Between urgent heartbeats, so that a burst of changes travels together.
@@ -193,37 +193,13 @@ impl Endpoint {
             due(&mut schedule.containers, settings.container_report_interval, mail.containers_due);
         let pipelines =
             due(&mut schedule.pipelines, settings.pipeline_report_interval, mail.pipelines_due);
-        let list = |empty: bool| !empty;
-        let request = ScmHeartbeatRequestProto {
-            datanode_details: reports::details(&self.node, Some(services)),
-            node_report: node.then(|| reports::node_report(&self.node, services)),
-            container_report: containers.then(|| reports::container_report(services)),
-            incremental_container_report: list(mail.changes.is_empty())
-                .then(|| IncrementalContainerReportProto {
-                    report: mail.changes.iter().cloned().collect(),
-                })
-                .into_iter()
-                .collect(),
-            command_status_reports: list(mail.statuses.is_empty())
-                .then(|| CommandStatusReportsProto {
-                    cmd_status: mail.statuses.iter().cloned().collect(),
-                })
-                .into_iter()
-                .collect(),
-            container_actions: list(mail.container_actions.is_empty()).then(|| {
-                ContainerActionsProto {
-                    container_actions: mail.container_actions.iter().cloned().collect(),
-                }
-            }),
-            pipeline_actions: list(mail.pipeline_actions.is_empty()).then(|| {
-                PipelineActionsProto {
-                    pipeline_actions: mail.pipeline_actions.iter().cloned().collect(),
-                }
-            }),
-            pipeline_reports: pipelines.then(|| reports::pipeline_report(services)),
-            data_node_layout_version: Some(reports::layout(services)),
-            command_queue_report: Some(self.node.commands.queue_report()),
-        };
+        let mut request = to_request(&mail);
+        request.datanode_details = reports::details(&self.node, Some(services));
+        request.node_report = node.then(|| reports::node_report(&self.node, services));
+        request.container_report = containers.then(|| reports::container_report(services));
+        request.pipeline_reports = pipelines.then(|| reports::pipeline_report(services));
+        request.data_node_layout_version = Some(reports::layout(services));
+        request.command_queue_report = Some(self.node.commands.queue_report());
         let response = match self.client.send_heartbeat(request).await {
             Ok(response) => response,
             Err(error) => {
@@ -269,4 +245,26 @@ impl Endpoint {
             }
         }
     }
+}
+
+/// The parts of a heartbeat that were waiting; empty ones are left out.
+fn to_request(mail: &Mail) -> ScmHeartbeatRequestProto {
+    let mut request = ScmHeartbeatRequestProto::default();
+    if !mail.changes.is_empty() {
+        let report = mail.changes.iter().cloned().collect();
+        request.incremental_container_report.push(IncrementalContainerReportProto { report });
+    }
+    if !mail.statuses.is_empty() {
+        let cmd_status = mail.statuses.iter().cloned().collect();
+        request.command_status_reports.push(CommandStatusReportsProto { cmd_status });
+    }
+    if !mail.container_actions.is_empty() {
+        let container_actions = mail.container_actions.iter().cloned().collect();
+        request.container_actions = Some(ContainerActionsProto { container_actions });
+    }
+    if !mail.pipeline_actions.is_empty() {
+        let pipeline_actions = mail.pipeline_actions.iter().cloned().collect();
+        request.pipeline_actions = Some(PipelineActionsProto { pipeline_actions });
+    }
+    request
 }

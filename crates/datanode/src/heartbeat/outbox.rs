@@ -53,10 +53,8 @@ impl Mailbox {
     pub fn take(&self, container_actions_max: usize, pipeline_actions_max: usize) -> Mail {
         let mut mail = self.mail.lock();
         let mut taken = std::mem::take(&mut *mail);
-        let keep = |actions: &mut VecDeque<_>, max: usize| {
-            if actions.len() > max { actions.split_off(max) } else { VecDeque::new() }
-        };
-        mail.container_actions = keep(&mut taken.container_actions, container_actions_max);
+        let rest = taken.container_actions.len().min(container_actions_max);
+        mail.container_actions = taken.container_actions.split_off(rest);
         let rest = taken.pipeline_actions.len().min(pipeline_actions_max);
         mail.pipeline_actions = taken.pipeline_actions.split_off(rest);
         taken

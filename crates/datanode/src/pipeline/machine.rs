@@ -122,8 +122,8 @@ impl ContainerStateMachine {
     }
 
     /// Puts that share a database write wait; what else touches containers writes them first.
-    fn apply_one(&self, at: usize, index: u64, request: Box<Request>, replies: &mut Replies) {
-        match self.step(index, &request) {
+    fn apply_one(&self, at: usize, index: u64, mut request: Box<Request>, replies: &mut Replies) {
+        match self.step(index, &mut request) {
             Ok(Step::Put(kind, container, put)) => {
                 replies.puts.push(Waiting { at, kind, request, container, put });
             }
@@ -144,28 +144,28 @@ impl ContainerStateMachine {
         }
     }
 
-    fn step(&self, index: u64, request: &Request) -> Result<Step, StoreError> {
+    /// Takes the put out of a command; what is left of it is enough for the reply.
+    fn step(&self, index: u64, request: &mut Request) -> Result<Step, StoreError> {
         let kind = dispatch::kind(request)?;
-        let origin = Origin::Applied(index);
-        let put = match kind {
-            Type::PutBlock => {
-                write::to_put(dispatch::need(&request.put_block, "PutBlock")?, origin, true)
-            }
+        let (put, eof) = match kind {
+            Type::PutBlock => (request.put_block.take().map(|put| *put), true),
             Type::WriteChunk => {
-                let chunk = dispatch::need(&request.write_chunk, "WriteChunk")?;
                 let id = dispatch::container_id(request)?;
                 // Its bytes were written when the entry was appended: a container that is not here
                 // was removed since, and must not come back.
                 self.dispatcher.store.require(id)?.check_writable()?;
-                match &chunk.block {
-                    Some(put) => write::to_put(put, origin, false),
-                    None => return Ok(Step::Written),
+                match request.write_chunk.as_mut().map(|chunk| chunk.block.take()) {
+                    Some(None) => return Ok(Step::Written),
+                    Some(put) => (put, false),
+                    None => (None, false),
                 }
             }
             _ => return Ok(Step::Alone),
         };
-        let container = self.dispatcher.locate(kind, request)?;
-        Ok(Step::Put(kind, container, put))
+        let put = put.ok_or_else(|| StoreError::malformed("the command has no block"))?;
+        let replica_index = put.block_data.block_id.replica_index;
+        let container = self.dispatcher.locate_for_block(request, replica_index)?;
+        Ok(Step::Put(kind, container, write::to_put(put, Origin::Applied(index), eof)))
     }
 
     /// Writes the waiting puts as one and answers them.

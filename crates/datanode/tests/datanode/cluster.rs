@@ -265,7 +265,7 @@ async fn what_is_written_through_a_pipeline_is_read_from_every_member() {
     })
     .await;
 
-    let data: Vec<u8> = (0..600_000_u32).map(|i| (i * 31 >> 3) as u8).collect();
+    let data: Vec<u8> = (0..600_000_u32).map(|i| ((i * 31) >> 3) as u8).collect();
     let halves: Vec<&[u8]> = data.chunks(300_000).collect();
     let mut chunks = Vec::new();
     for (half, offset) in halves.iter().zip([0, 300_000]) {
