@@ -46,7 +46,9 @@ impl Shared {
     pub fn with<R>(&self, act: impl FnOnce(&mut Core, Millis) -> R) -> R {
         let now = self.clock.now();
         let mut core = self.core.lock();
+        let was_safe = core.safe_mode.is_active();
         let result = act(&mut core, now);
+        let left_safe_mode = was_safe && !core.safe_mode.is_active();
         let calls = core.take_calls(now);
         let mark = core.activity.wrapping_add(core.ledger.version);
         for call in calls {
@@ -54,6 +56,9 @@ impl Shared {
             let _ = self.calls.send(call);
         }
         drop(core);
+        if left_safe_mode {
+            tracing::info!("left safe mode");
+        }
         self.changed.send_if_modified(|seen| std::mem::replace(seen, mark) != mark);
         result
     }
@@ -84,8 +89,10 @@ impl Shared {
     ) -> Result<Answer, SubmitError> {
         let answer = replicator.submit(&call).await;
         let applied = !matches!(answer, Err(_) | Ok(Answer::Boolean(false)));
-        if let Err(error) = &answer {
-            tracing::warn!(call = call.name(), %error, "call was not applied");
+        match &answer {
+            Err(error) => tracing::warn!(%call, %error, "call was not applied"),
+            Ok(_) if call.is_notable() => tracing::info!(%call, "agreed"),
+            Ok(_) => tracing::debug!(%call, "agreed"),
         }
         self.with(|core, now| core.settled(&call, applied, now));
         answer

@@ -4,6 +4,7 @@
 //! can be shared with Java SCMs and a Java log be replayed.
 
 mod codec;
+mod display;
 #[cfg(test)]
 mod tests;
 

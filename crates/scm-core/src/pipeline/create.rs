@@ -98,7 +98,13 @@ impl Core {
                 self.check_limit(replication)?;
                 self.place_three()?
             }
-            other => return Err(PlacementError::Unsupported(other)),
+            ReplicationConfig::StandAlone(factor) => self.place_any(factor.count())?,
+            other @ ReplicationConfig::Ec(_) => return Err(PlacementError::Unsupported(other)),
+        };
+        // Nobody has to agree on a group of its own before it can be written to.
+        let state = match replication {
+            ReplicationConfig::StandAlone(_) => hdds::PipelineState::PipelineOpen,
+            _ => hdds::PipelineState::PipelineAllocated,
         };
         let id = PipelineId(self.rng.uuid());
         let leader = self.suggest_leader(&members);
@@ -106,7 +112,7 @@ impl Core {
         let (kind, factor, ec) = convert::replication_proto(replication);
         let wire = hdds::Pipeline {
             members: details.map(|details| (**details).clone()).collect(),
-            state: Some(hdds::PipelineState::PipelineAllocated.into()),
+            state: Some(state.into()),
             r#type: Some(kind.into()),
             factor,
             id: convert::pipeline_id_proto(id),
@@ -153,6 +159,18 @@ impl Core {
             Some(id) => Ok(vec![*id]),
             None => Err(PlacementError::Nodes { required: 1, found: 0 }),
         }
+    }
+
+    /// STAND_ALONE: any datanodes (`SimplePipelineProvider`).
+    fn place_any(&mut self, required: usize) -> Result<Vec<DatanodeId>, PlacementError> {
+        let mut usable: Vec<DatanodeId> =
+            self.nodes.iter().filter(|node| node.is_usable()).map(|node| node.id).collect();
+        if usable.len() < required {
+            return Err(PlacementError::Nodes { required, found: usable.len() });
+        }
+        self.rng.shuffle(&mut usable);
+        usable.truncate(required);
+        Ok(usable)
     }
 
     /// RATIS/THREE: the least loaded; over two racks where there are several.

@@ -197,3 +197,18 @@ fn datanodes_without_room_get_no_pipeline() {
     let error = world.core.create_pipeline(THREE, world.now).unwrap_err();
     assert!(error.to_string().contains("Required 3. Found 0"), "{error}");
 }
+
+#[test]
+fn a_stand_alone_pipeline_is_open_at_once() {
+    let mut world = World::ready(3);
+    let alone = ReplicationConfig::StandAlone(ReplicationFactor::One);
+    let id = world.core.create_pipeline(alone, world.now).unwrap();
+    world.settle();
+    assert_eq!(world.core.ledger.pipeline(id).unwrap().state, PipelineState::Open);
+    let commands = (1..=3).flat_map(|number| world.beat_plain(number));
+    assert_eq!(
+        commands.filter(|c| c.create_pipeline_command_proto.is_some()).count(),
+        9,
+        "only those of RATIS"
+    );
+}
