@@ -340,9 +340,11 @@ impl GroupFiles {
         while open.size < end {
             let count = (end - open.size).min(ZEROS.len() as u64);
             let zeros = ZEROS.get(..count as usize).unwrap_or_default();
-            open.file
-                .write_all_at(zeros, open.size)
-                .map_err(LogError::io("fill with zeros", &open.path))?;
+            if let Err(error) = open.file.write_all_at(zeros, open.size) {
+                // The disk may be almost full. What is to be kept is tried all the same.
+                tracing::warn!(%error, path = %open.path.display(), "no zeros ahead of the raft log");
+                break;
+            }
             open.size += count;
             self.unsynced = true;
         }

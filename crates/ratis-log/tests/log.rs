@@ -455,3 +455,60 @@ fn logs_that_java_wrote_are_opened_and_continued() {
         assert_eq!(opened.read_all().len() as u64, next + 3);
     }
 }
+
+/// A small generator, so that a failure can be repeated.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+}
+
+#[test]
+fn whatever_happens_to_a_segment_it_gives_a_prefix_or_a_refusal() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Disk::open(folder.path()).unwrap();
+    let mut opened = open(&disk, LogSettings::default()).unwrap();
+    opened.append(&entries(1, 0..40));
+    opened.log.close();
+    let path = current(folder.path()).join("log_inprogress_0");
+    let whole = fs::read(&path).unwrap();
+    let (mut prefixes, mut refusals) = (0, 0);
+    for seed in 1..400_u64 {
+        let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let mut damaged = whole.clone();
+        match random.below(4) {
+            0 => {
+                let at = random.below(damaged.len());
+                damaged[at] ^= 1 << random.below(8);
+            }
+            1 => damaged.truncate(random.below(damaged.len())),
+            2 => {
+                let at = random.below(damaged.len());
+                let end = (at + random.below(2_000)).min(damaged.len());
+                damaged[at..end].fill(0);
+            }
+            _ => {
+                let at = random.below(damaged.len());
+                let noise: Vec<u8> = (0..50).map(|_| random.below(256) as u8).collect();
+                damaged.splice(at.., noise);
+            }
+        }
+        fs::write(&path, &damaged).unwrap();
+        match open(&disk, LogSettings::default()) {
+            Ok(opened) => {
+                let next = opened.found.next;
+                assert_eq!(opened.read_all(), entries(1, 0..next), "seed {seed}");
+                opened.log.close();
+                prefixes += 1;
+            }
+            Err(LogError::Corrupt { .. }) => refusals += 1,
+            Err(error) => panic!("seed {seed}: {error}"),
+        }
+    }
+    assert!(prefixes > 50 && refusals > 50, "{prefixes} {refusals}");
+}
