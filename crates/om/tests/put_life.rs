@@ -1,0 +1,333 @@
+//! The life of a key over RPC: a whole OM with RocksDB and its Raft log, against a stand-in for SCM.
+
+mod scm;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hadoop_rpc::client::{CallId, ClientSettings, RpcClient};
+use om::Om;
+use om_proto::*;
+use ozone_config::Configuration;
+use prost::Message;
+
+use scm::FakeScm;
+
+const PROTOCOL: &str = "org.apache.hadoop.ozone.om.protocol.OzoneManagerProtocol";
+const DEADLINE: Duration = Duration::from_secs(30);
+
+struct Client {
+    rpc: RpcClient,
+    om: SocketAddr,
+    calls: AtomicI32,
+}
+
+impl Client {
+    fn new(om: SocketAddr) -> Self {
+        Self {
+            rpc: RpcClient::new(ClientSettings::default(), "root"),
+            om,
+            calls: AtomicI32::new(0),
+        }
+    }
+
+    async fn send_as(&self, id: CallId, request: &OmRequest) -> OmResponse {
+        let bytes = Bytes::from(request.encode_to_vec());
+        let reply = self.rpc.call(self.om, PROTOCOL, "submitRequest", id, bytes).await.unwrap();
+        OmResponse::decode(reply).unwrap()
+    }
+
+    async fn send(&self, request: OmRequest) -> OmResponse {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.send_as(self.rpc.next_call(), &request).await
+    }
+
+    async fn ok(&self, request: OmRequest) -> OmResponse {
+        let reply = self.send(request).await;
+        assert_eq!(reply.status(), Status::Ok, "{:?}", reply.message);
+        reply
+    }
+
+    async fn put(&self, key: &str, size: u64) {
+        let open = self.ok(create_key(key, size)).await.create_key_response.unwrap();
+        let blocks = open.key_info.as_ref().unwrap().key_location_list[0].key_locations.clone();
+        let key_locations = blocks
+            .into_iter()
+            .map(|block| KeyLocation { length: size, pipeline: None, ..block })
+            .collect();
+        let key_args = KeyArgs { data_size: Some(size), key_locations, ..args(key) };
+        self.ok(OmRequest {
+            commit_key_request: Some(Box::new(CommitKeyRequest {
+                key_args,
+                client_id: open.id(),
+                ..Default::default()
+            })),
+            ..kind(Type::CommitKey)
+        })
+        .await;
+    }
+
+    async fn info(&self, key: &str) -> OmResponse {
+        self.send(OmRequest {
+            get_key_info_request: Some(Box::new(GetKeyInfoRequest {
+                key_args: args(key),
+                ..Default::default()
+            })),
+            ..kind(Type::GetKeyInfo)
+        })
+        .await
+    }
+
+    async fn list(&self, start: &str, count: i32) -> Vec<String> {
+        let reply = self
+            .ok(OmRequest {
+                list_keys_request: Some(Box::new(ListKeysRequest {
+                    volume_name: "vol".into(),
+                    bucket_name: "buck".into(),
+                    start_key: Some(start.into()),
+                    prefix: None,
+                    count: Some(count),
+                })),
+                ..kind(Type::ListKeysLight)
+            })
+            .await;
+        let keys = reply.list_keys_light_response.unwrap().basic_key_info;
+        keys.into_iter().filter_map(|key| key.key_name).collect()
+    }
+}
+
+fn kind(kind: Type) -> OmRequest {
+    OmRequest {
+        cmd_type: kind.into(),
+        client_id: "client-test".into(),
+        trace_id: Some(String::new()),
+        version: Some(3),
+        ..Default::default()
+    }
+}
+
+fn args(key: &str) -> KeyArgs {
+    KeyArgs {
+        volume_name: "vol".into(),
+        bucket_name: "buck".into(),
+        key_name: key.into(),
+        ..Default::default()
+    }
+}
+
+fn create_key(key: &str, size: u64) -> OmRequest {
+    let key_args = KeyArgs { data_size: Some(size), ..args(key) };
+    OmRequest {
+        create_key_request: Some(Box::new(CreateKeyRequest { key_args, client_id: None })),
+        ..kind(Type::CreateKey)
+    }
+}
+
+fn create_volume(name: &str) -> OmRequest {
+    OmRequest {
+        create_volume_request: Some(Box::new(CreateVolumeRequest {
+            volume_info: VolumeInfo {
+                admin_name: "root".into(),
+                owner_name: "root".into(),
+                volume: name.into(),
+                ..Default::default()
+            },
+        })),
+        ..kind(Type::CreateVolume)
+    }
+}
+
+fn create_bucket(layout: BucketLayoutProto) -> OmRequest {
+    OmRequest {
+        create_bucket_request: Some(Box::new(CreateBucketRequest {
+            bucket_info: BucketInfo {
+                volume_name: "vol".into(),
+                bucket_name: "buck".into(),
+                storage_type: 1,
+                bucket_layout: Some(layout.into()),
+                ..Default::default()
+            },
+        })),
+        ..kind(Type::CreateBucket)
+    }
+}
+
+fn conf(directory: &Path, scm: &FakeScm) -> Configuration {
+    let mut conf = Configuration::default();
+    conf.set("ozone.metadata.dirs", directory.display().to_string());
+    conf.set("ozone.om.address", "127.0.0.1:0");
+    conf.set("ozone.om.ratis.port", "0");
+    conf.set("ozone.scm.names", "127.0.0.1");
+    conf.set("ozone.scm.block.client.address", scm.block_address().to_string());
+    conf.set("ozone.scm.client.address", scm.client_address().to_string());
+    conf.set("ozone.block.deleting.service.interval", "50ms");
+    conf
+}
+
+async fn start(directory: &Path, scm: &FakeScm) -> (Om, Client) {
+    let conf = conf(directory, scm);
+    om::init(&conf).await.unwrap();
+    let om = Om::start(&conf).await.unwrap();
+    let client = Client::new(om.rpc_address());
+    (om, client)
+}
+
+async fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !done() {
+        assert!(Instant::now() < end, "{what} did not happen in {DEADLINE:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_put_found_listed_and_deleted_and_its_blocks_reach_scm() {
+    let directory = tempfile::tempdir().unwrap();
+    let scm = FakeScm::start().await;
+    let (om, client) = start(directory.path(), &scm).await;
+    client.ok(create_volume("vol")).await;
+    client.ok(create_bucket(BucketLayoutProto::ObjectStore)).await;
+    for name in ["b", "a", "c"] {
+        client.put(name, 10).await;
+    }
+    let found = client.info("a").await.get_key_info_response.unwrap().key_info.unwrap();
+    let block = &found.key_location_list[0].key_locations[0];
+    assert_eq!((found.data_size, block.length), (10, 10));
+    assert!(block.pipeline.is_some(), "a reader needs the pipeline");
+    assert_eq!(client.list("", 2).await, ["a", "b"]);
+    assert_eq!(client.list("b", 2).await, ["c"]);
+
+    let deleted = block.block_id;
+    client
+        .ok(OmRequest {
+            delete_key_request: Some(Box::new(DeleteKeyRequest { key_args: args("a") })),
+            ..kind(Type::DeleteKey)
+        })
+        .await;
+    assert_eq!(client.info("a").await.status(), Status::KeyNotFound);
+    wait_until("the deletion of the block", || scm.deleted_blocks().contains(&deleted)).await;
+    let bucket = || async {
+        let body = InfoBucketRequest { volume_name: "vol".into(), bucket_name: "buck".into() };
+        let reply = client
+            .ok(OmRequest {
+                info_bucket_request: Some(Box::new(body)),
+                ..kind(Type::InfoBucket)
+            })
+            .await;
+        reply.info_bucket_response.unwrap().bucket_info.unwrap()
+    };
+    let end = Instant::now() + DEADLINE;
+    while bucket().await.snapshot_used_bytes != Some(0) {
+        assert!(Instant::now() < end, "the deleted key was not purged");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(bucket().await.used_bytes, Some(60));
+    om.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_keeps_everything_and_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let scm = FakeScm::start().await;
+    for layout in [BucketLayoutProto::FileSystemOptimized, BucketLayoutProto::ObjectStore] {
+        let directory = directory.path().join(layout.as_str_name());
+        std::fs::create_dir_all(&directory).unwrap();
+        let (om, client) = start(&directory, &scm).await;
+        client.ok(create_volume("vol")).await;
+        client.ok(create_bucket(layout)).await;
+        for number in 0..50 {
+            client.put(&format!("dir/key{number}"), number).await;
+        }
+        om.shutdown().await.unwrap();
+
+        let (om, client) = start(&directory, &scm).await;
+        for number in 0..50 {
+            let info = client.info(&format!("dir/key{number}")).await;
+            let key = info.get_key_info_response.unwrap().key_info.unwrap();
+            assert_eq!(key.data_size, number);
+        }
+        client.put("dir/key7", 1000).await;
+        let key = client.info("dir/key7").await.get_key_info_response.unwrap().key_info.unwrap();
+        assert_eq!(key.data_size, 1000);
+        om.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_call_gets_the_first_answer_and_changes_nothing_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let scm = FakeScm::start().await;
+    let (om, client) = start(directory.path(), &scm).await;
+    let id = client.rpc.next_call();
+    let request = create_volume("vol");
+    let first = client.send_as(id, &request).await;
+    let again = client.send_as(id.again(), &request).await;
+    assert_eq!(first.status(), Status::Ok);
+    assert_eq!(first, again);
+    let other = client.send(request).await;
+    assert_eq!(other.status(), Status::VolumeAlreadyExists);
+    assert_eq!(other.leader_om_node_id.as_deref(), Some("om1"));
+    om.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_clients_write_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let scm = FakeScm::start().await;
+    let (om, client) = start(directory.path(), &scm).await;
+    client.ok(create_volume("vol")).await;
+    client.ok(create_bucket(BucketLayoutProto::ObjectStore)).await;
+    let address = om.rpc_address();
+    let writers: Vec<_> = (0..16)
+        .map(|writer| {
+            tokio::spawn(async move {
+                let client = Client::new(address);
+                for number in 0..20 {
+                    client.put(&format!("w{writer:02}/k{number:02}"), 1).await;
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let mut names: Vec<String> = Vec::new();
+    loop {
+        let start = names.last().cloned().unwrap_or_default();
+        let page = client.list(&start, 37).await;
+        if page.is_empty() {
+            break;
+        }
+        names.extend(page);
+    }
+    assert_eq!(names.len(), 320);
+    assert!(names.is_sorted());
+    om.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn safe_mode_and_services_are_told_as_they_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let scm = FakeScm::start().await;
+    let (om, client) = start(directory.path(), &scm).await;
+    client.ok(create_volume("vol")).await;
+    client.ok(create_bucket(BucketLayoutProto::ObjectStore)).await;
+    scm.set_safe_mode(true);
+    assert_eq!(client.send(create_key("key", 5)).await.status(), Status::ScmInSafeMode);
+    scm.set_safe_mode(false);
+    client.put("key", 5).await;
+    let list = client
+        .ok(OmRequest { service_list_request: Some(Box::default()), ..kind(Type::ServiceList) })
+        .await;
+    let services = list.service_list_response.unwrap().service_info;
+    let role = services[0].om_role.as_ref().unwrap();
+    assert_eq!((role.node_id.as_str(), role.server_role.as_str()), ("om1", "LEADER"));
+    let volume = InfoVolumeRequest { volume_name: "s3v".into() };
+    client
+        .ok(OmRequest { info_volume_request: Some(Box::new(volume)), ..kind(Type::InfoVolume) })
+        .await;
+    om.shutdown().await.unwrap();
+}
