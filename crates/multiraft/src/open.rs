@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ratis_core::{Core, HardState, Millis, PeerId, Settings, TermIndex};
-use ratis_log::{Disk, LogSettings, Recovered};
+use ratis_log::{Disk, LogSettings};
 use ratis_proto::common::{
     LogEntryProto, RaftConfigurationProto, RaftPeerProto, RaftPeerRole,
     log_entry_proto::LogEntryBody,
@@ -42,9 +42,11 @@ pub(crate) fn open(
         segment_bytes_max: settings.segment_bytes_max,
         preallocated_bytes: settings.segment_preallocated_bytes,
     };
+    let members = (!peers.is_empty()).then(|| first_configuration(peers));
     let reports = Arc::new(DiskReports(mailbox.clone()));
-    let (mut log, found) =
-        disk.open_group(id, log_settings, reports).map_err(|e| log_error(e.to_string()))?;
+    let (mut log, found) = disk
+        .open_group(id, log_settings, reports, members.as_ref())
+        .map_err(|e| log_error(e.to_string()))?;
     let machine = match engine.machines.open(id, log.state_machine_directory()) {
         Ok(machine) => machine,
         Err(error) => {
@@ -71,10 +73,8 @@ pub(crate) fn open(
         return Err(log_error(message));
     }
     let last = terms.last().and_then(|(_, term)| Some(TermIndex::new(*term, next.checked_sub(1)?)));
-    let configuration = initial_configuration(&found, peers);
-    if found.stored_configuration.is_none() {
-        log.save_configuration(&configuration);
-    }
+    let configuration =
+        found.stored_configuration.clone().unwrap_or_else(|| first_configuration(peers));
     let recovered = ratis_core::Recovered {
         hard_state: HardState {
             term: found.metadata.term,
@@ -118,11 +118,8 @@ fn runs(terms: &[(u64, u64)], next: u64) -> Vec<(u64, u64)> {
     terms.iter().zip(ends).map(|((first, term), end)| (*term, end.saturating_sub(*first))).collect()
 }
 
-/// The stored configuration, or one with the peers a new group was created with.
-fn initial_configuration(found: &Recovered, peers: &[RaftPeerProto]) -> LogEntryProto {
-    if let Some(stored) = &found.stored_configuration {
-        return stored.clone();
-    }
+/// A configuration with the peers that a new group was created with; it never was in a log.
+fn first_configuration(peers: &[RaftPeerProto]) -> LogEntryProto {
     let is_listener =
         |p: &&RaftPeerProto| p.startup_role() == RaftPeerRole::Listener && p.startup_role.is_some();
     // Java always writes the role of a peer.

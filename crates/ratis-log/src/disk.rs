@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
+use ratis_proto::common::LogEntryProto;
 use uuid::Uuid;
 
 use crate::error::LogError;
@@ -83,7 +84,8 @@ impl Disk {
         storage::groups(self.path())
     }
 
-    /// Opens a group's log, creating it if need be. Blocks while the log is read.
+    /// Opens a group's log, creating it if need be: with `members`, a configuration entry, as
+    /// `raft-meta.conf`. Blocks while the log is read.
     ///
     /// # Errors
     /// The log is damaged, in use, or cannot be read or written.
@@ -92,9 +94,10 @@ impl Disk {
         group: Uuid,
         settings: LogSettings,
         listener: Arc<dyn LogListener>,
+        members: Option<&LogEntryProto>,
     ) -> Result<(GroupLog, Recovered), LogError> {
         let paths = GroupPaths::new(self.path(), group);
-        let is_new = paths.create()?;
+        let is_new = paths.create(members)?;
         let lock = paths.lock()?;
         let mut recovered = Recovered {
             is_new,

@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use prost::Message;
+use ratis_proto::common::LogEntryProto;
 use uuid::Uuid;
 
 use crate::error::LogError;
@@ -23,13 +25,17 @@ impl GroupPaths {
         Self { current: root.join("current"), state_machine: root.join("sm"), root }
     }
 
-    /// Makes the folders and an initial `raft-meta`. True if the group is new.
-    pub fn create(&self) -> Result<bool, LogError> {
+    /// Makes the folders, `raft-meta.conf` with the first members if they are given, and last an
+    /// initial `raft-meta`: a group that has one knows its members. True if the group is new.
+    pub fn create(&self, members: Option<&LogEntryProto>) -> Result<bool, LogError> {
         for folder in [&self.current, &self.state_machine] {
             fs::create_dir_all(folder).map_err(LogError::io("create", folder))?;
         }
         if self.current.join(meta::META).exists() {
             return Ok(false);
+        }
+        if let Some(members) = members {
+            meta::replace(&self.current, meta::CONFIGURATION, &members.encode_to_vec())?;
         }
         let initial = Metadata::default().to_properties();
         meta::replace(&self.current, meta::META, initial.as_bytes())?;

@@ -56,7 +56,7 @@ impl Opened {
 
 fn open(disk: &Disk, settings: LogSettings) -> Result<Opened, LogError> {
     let (sender, reports) = unbounded();
-    let (log, found) = disk.open_group(GROUP, settings, Arc::new(Reports(sender)))?;
+    let (log, found) = disk.open_group(GROUP, settings, Arc::new(Reports(sender)), None)?;
     Ok(Opened { log, found, reports })
 }
 
@@ -389,7 +389,7 @@ fn many_groups_share_a_writer() {
         .map(|g| {
             let (sender, reports) = unbounded();
             let (log, found) = disk
-                .open_group(Uuid::from_u128(g), small_segments(), Arc::new(Reports(sender)))
+                .open_group(Uuid::from_u128(g), small_segments(), Arc::new(Reports(sender)), None)
                 .unwrap();
             Opened { log, found, reports }
         })
