@@ -6,7 +6,7 @@ use hdds_proto::hdds;
 use hdds_types::{ContainerId, DatanodeId, PipelineId, PipelineState, ReplicationConfig};
 
 use crate::container::Choice;
-use crate::ledger::{Pipeline, sequence};
+use crate::ledger::sequence;
 use crate::{Core, Millis, ScmError};
 
 /// What is asked for.
@@ -96,6 +96,9 @@ impl Core {
         request: &BlockRequest,
         now: Millis,
     ) -> Result<(ContainerId, PipelineId), Allocation> {
+        if let Some(found) = self.likely_container(request, now) {
+            return Ok(found);
+        }
         let mut candidates = self.candidate_pipelines(request);
         let mut coming = false;
         while !candidates.is_empty() {
@@ -118,18 +121,33 @@ impl Core {
         Err(self.order_pipeline(request, now))
     }
 
+    /// The first pipeline that comes to hand nearly always has room: no list is made for it.
+    fn likely_container(
+        &mut self,
+        request: &BlockRequest,
+        now: Millis,
+    ) -> Option<(ContainerId, PipelineId)> {
+        if !request.excluded_nodes.is_empty() || !request.excluded_pipelines.is_empty() {
+            return None;
+        }
+        let pipeline = *self.rng.pick(self.ledger.open_pipelines(request.replication))?;
+        let (owner, excluded) = (&request.owner, &request.excluded_containers);
+        match self.choose_container(pipeline, owner, request.size, excluded, now) {
+            Choice::Container(id) => Some((id, pipeline)),
+            Choice::Coming | Choice::None => None,
+        }
+    }
+
     /// OPEN pipelines without what is excluded; if that leaves none, all of them.
     fn candidate_pipelines(&self, request: &BlockRequest) -> Vec<PipelineId> {
-        let open = |pipeline: &&Pipeline| {
-            pipeline.state == PipelineState::Open && pipeline.replication == request.replication
+        let open = self.ledger.open_pipelines(request.replication);
+        let allowed = |id: &&PipelineId| {
+            let members = self.ledger.pipeline(**id).map(|pipeline| &pipeline.members);
+            !request.excluded_pipelines.contains(*id)
+                && members.is_some_and(|m| !m.iter().any(|m| request.excluded_nodes.contains(m)))
         };
-        let allowed = |pipeline: &&Pipeline| {
-            !request.excluded_pipelines.contains(&pipeline.id)
-                && !pipeline.members.iter().any(|m| request.excluded_nodes.contains(m))
-        };
-        let pipelines = || self.ledger.pipelines().filter(open);
-        let candidates: Vec<_> = pipelines().filter(allowed).map(|p| p.id).collect();
-        if candidates.is_empty() { pipelines().map(|p| p.id).collect() } else { candidates }
+        let candidates: Vec<_> = open.iter().filter(allowed).copied().collect();
+        if candidates.is_empty() { open.to_vec() } else { candidates }
     }
 
     /// No pipeline is open: one that is being made will do, else make one.

@@ -125,10 +125,10 @@ impl Core {
         }
         let open: Vec<PipelineId> = self
             .ledger
-            .pipelines()
-            .filter(|p| p.state == PipelineState::Open && p.replication == replication)
-            .filter(|p| self.has_room_for_container(p.id, now))
-            .map(|pipeline| pipeline.id)
+            .open_pipelines(replication)
+            .iter()
+            .filter(|id| self.has_room_for_container(**id, now))
+            .copied()
             .collect();
         let Some(pipeline) = self.rng.pick(&open).copied() else {
             let coming = self.is_pipeline_coming(replication)

@@ -11,6 +11,9 @@ use crate::{Call, Core, Millis};
 /// Containers told to close in one turn of the service; the rest in the next.
 const CLOSES_PER_TURN_MAX: usize = 10_000;
 
+/// Turns of resending after which a container without any copy counts as never made.
+const PHANTOM_TURNS: u64 = 5;
+
 impl Core {
     /// Somebody wants this container closed: a full copy, a failing pipeline, an operator.
     pub fn close_container(&mut self, id: ContainerId, now: Millis) {
@@ -53,8 +56,28 @@ impl Core {
                 continue;
             }
             self.closing.insert(id, now + self.rules.close_resend_ms);
-            self.send_close(id);
+            if !self.close_phantom(id, now) {
+                self.send_close(id);
+            }
         }
+        // A leader may have died between closing a pipeline and its containers.
+        for id in self.ledger.open_containers_without_pipeline() {
+            self.close_container(id, now);
+        }
+    }
+
+    /// A container that no datanode ever made: nobody will report it closed
+    /// (`ClosingContainerHandler`).
+    fn close_phantom(&mut self, id: ContainerId, now: Millis) -> bool {
+        let Some(container) = self.ledger.container(id) else { return false };
+        let age = now.saturating_sub(container.state_entered_ms);
+        let patience = PHANTOM_TURNS * self.rules.close_resend_ms;
+        if !container.replicas.is_empty() || container.keys > 0 || age < patience {
+            return false;
+        }
+        let (event, sequence) = (ContainerEvent::Close, container.sequence);
+        self.propose(Call::UpdateContainerState { id, event, sequence });
+        true
     }
 
     /// To the members of the pipeline, or to whoever holds a copy when it is gone.

@@ -176,3 +176,31 @@ fn no_more_containers_are_made_than_datanodes_have_room_for() {
         assert_eq!(world.core.nodes.get(node_id(number)).unwrap().pending.len(), 1);
     }
 }
+
+#[test]
+fn a_container_that_no_datanode_made_closes_in_the_end() {
+    let mut world = World::ready(3);
+    let id = world.allocate(1)[0].container;
+    world.core.close_container(id, world.now);
+    world.settle();
+    for _ in 0..5 {
+        assert_eq!(state(&world, id), ContainerState::Closing);
+        world.pass(world.core.rules.close_resend_ms);
+        world.core.close_expired_containers(world.now);
+        world.settle();
+    }
+    assert_eq!(state(&world, id), ContainerState::Closed);
+}
+
+#[test]
+fn an_open_container_whose_pipeline_is_closed_closes_too() {
+    let (mut world, id) = ready_with_container();
+    let pipeline = world.core.ledger.container(id).unwrap().pipeline.unwrap();
+    // As a leader leaves it that dies half way.
+    let closed = hdds_types::PipelineState::Closed;
+    world.apply(Call::UpdatePipelineState { id: pipeline, state: closed });
+    assert_eq!(state(&world, id), ContainerState::Open);
+    world.core.close_expired_containers(world.now);
+    world.settle();
+    assert_eq!(state(&world, id), ContainerState::Closing);
+}

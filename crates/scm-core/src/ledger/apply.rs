@@ -270,6 +270,8 @@ impl Ledger {
             pipeline.state_entered_ms = now;
         }
         tables::PIPELINES.put(batch, &id, &pipeline.to_proto());
+        let (replication, state) = (pipeline.replication, pipeline.state);
+        self.index_pipeline(id, replication, state);
         Ok(Answer::Void)
     }
 

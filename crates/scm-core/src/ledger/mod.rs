@@ -18,7 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hdds_types::{ContainerId, ContainerState, DatanodeId, PipelineId};
+use hdds_types::{
+    ContainerId, ContainerState, DatanodeId, PipelineId, PipelineState, ReplicationConfig,
+};
 use rustc_hash::FxHashMap;
 use thiserror::Error;
 
@@ -78,6 +80,8 @@ pub struct Ledger {
     counts: [u64; 6],
     pipelines: BTreeMap<PipelineId, Pipeline>,
     by_node: FxHashMap<DatanodeId, BTreeSet<PipelineId>>,
+    /// OPEN pipelines by replication, in no order.
+    writable: FxHashMap<ReplicationConfig, Vec<PipelineId>>,
     sequences: BTreeMap<String, i64>,
     /// Blocks that datanodes must delete.
     pub deleted: DeletedBlocks,
@@ -138,6 +142,20 @@ impl Ledger {
         self.by_node.get(&node).into_iter().flatten().filter_map(|id| self.pipelines.get(id))
     }
 
+    /// OPEN pipelines of a replication.
+    pub fn open_pipelines(&self, replication: ReplicationConfig) -> &[PipelineId] {
+        self.writable.get(&replication).map_or(&[], Vec::as_slice)
+    }
+
+    /// Pipelines that are gone or closed but still have OPEN containers.
+    pub fn open_containers_without_pipeline(&self) -> Vec<ContainerId> {
+        let lost = |id: &PipelineId| {
+            self.pipelines.get(id).is_none_or(|pipeline| pipeline.state == PipelineState::Closed)
+        };
+        let lost = self.open.iter().filter(|(id, _)| lost(id));
+        lost.flat_map(|(_, containers)| containers.iter().copied()).collect()
+    }
+
     /// The last id that was given away of a sequence; 0 for a new one.
     pub fn last_id(&self, name: &str) -> i64 {
         self.sequences.get(name).copied().unwrap_or(0)
@@ -176,6 +194,22 @@ impl Ledger {
         for member in &pipeline.members {
             self.by_node.entry(*member).or_default().insert(pipeline.id);
         }
-        self.pipelines.insert(pipeline.id, pipeline);
+        let (id, replication, state) = (pipeline.id, pipeline.replication, pipeline.state);
+        self.pipelines.insert(id, pipeline);
+        self.index_pipeline(id, replication, state);
+    }
+
+    /// Keeps the index of OPEN pipelines right.
+    fn index_pipeline(
+        &mut self,
+        id: PipelineId,
+        replication: ReplicationConfig,
+        state: PipelineState,
+    ) {
+        let open = self.writable.entry(replication).or_default();
+        open.retain(|other| *other != id);
+        if state == PipelineState::Open {
+            open.push(id);
+        }
     }
 }
