@@ -97,7 +97,7 @@ impl StateMachine for Machine {
         entries
             .into_iter()
             .map(|c| {
-                let message = String::from_utf8(c.entry.log_data.to_vec()).unwrap();
+                let message = c.entry.log_data.escape_ascii().to_string();
                 if message.starts_with("bulk") {
                     assert!(seen.bulk.contains_key(&c.at.index), "applied before it was written");
                 }

@@ -240,6 +240,33 @@ async fn a_group_that_cannot_go_on_says_so_and_leaves_the_others_alone() {
     node.raft.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_of_a_java_datanode_is_taken_over() {
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/ratis");
+    for name in ["datanode", "scm"] {
+        let golden = golden.join(name);
+        let meta = std::fs::read_to_string(golden.join("raft-meta")).unwrap();
+        let java = meta.lines().find_map(|l| l.strip_prefix("votedFor=")).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let current = root.path().join(java).join(GROUP.to_string()).join("current");
+        std::fs::create_dir_all(&current).unwrap();
+        for file in std::fs::read_dir(&golden).unwrap().map(Result::unwrap) {
+            if file.file_type().unwrap().is_file() {
+                std::fs::copy(file.path(), current.join(file.file_name())).unwrap();
+            }
+        }
+        let mut node = Node::start(java, root.path(), |_| {}).await;
+        node.lead(GROUP).await;
+        let before = node.applied(GROUP).len();
+        assert!(before > 0, "{name}: nothing was replayed");
+        node.write(GROUP, 1, "ours").await.unwrap();
+        node.restart().await;
+        node.lead(GROUP).await;
+        until("all is there", || node.applied(GROUP).len() == before + 1).await;
+        node.raft.shutdown().await;
+    }
+}
+
 /// How many small writes a second a group of one takes; run it with `--release -- --ignored`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
