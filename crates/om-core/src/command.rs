@@ -15,10 +15,12 @@ pub mod key;
 pub mod server;
 pub mod volume;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hdds_proto::hdds::ExcludeListProto;
 use hdds_types::ReplicationConfig;
-use om_proto::{KeyInfo, KeyLocation, OmRequest, OmResponse, Status, Type};
+use om_proto::{KeyInfo, KeyLocation, OmRequest, OmResponse, OzoneAclInfo, Status, Type};
 use ozone_db::DbError;
 
 use crate::cache::Change;
@@ -26,16 +28,34 @@ use crate::error::{Failure, OmError};
 use crate::namespace::{At, Namespace};
 
 /// Who asks, when, and the one id that the request may use: stamped by the leader.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy)]
 pub struct Caller<'a> {
     /// Short name of the user.
     pub user: &'a str,
-    /// His primary group, if the host knows him.
-    pub group: Option<&'a str>,
+    /// The groups that this host knows.
+    pub groups: &'a dyn Groups,
     /// Milliseconds since 1970.
     pub now: u64,
     /// `UniqueId.next()`: becomes the client id of an open key.
     pub unique_id: u64,
+}
+
+impl Caller<'_> {
+    /// What the caller and his primary group get on what he makes.
+    pub(crate) fn acls(&self) -> impl Iterator<Item = OzoneAclInfo> {
+        [Some(crate::acl::of_user(self.user)), self.group_acl(self.user)].into_iter().flatten()
+    }
+
+    /// What the primary group of a user gets on what is his; nothing if the host does not know him.
+    pub(crate) fn group_acl(&self, user: &str) -> Option<OzoneAclInfo> {
+        self.groups.primary(user).map(|group| crate::acl::of_group(&group))
+    }
+}
+
+/// Users and their groups, as the host of the leader knows them.
+pub trait Groups: Sync {
+    /// The primary group of a user.
+    fn primary(&self, user: &str) -> Option<Arc<str>>;
 }
 
 /// Blocks that a request needs before it can be logged.

@@ -10,6 +10,10 @@ use crate::tables;
 /// Metadata of buckets under GDPR; dropped with the key so that its data can no longer be read.
 const GDPR_METADATA: [&str; 3] = ["gdprEnabled", "algorithm", "secret"];
 
+/// Object id of pseudo keys that only carry blocks to reclaim (`OBJECT_ID_RECLAIM_BLOCKS`); they
+/// count in no bucket.
+pub const RECLAIM_BLOCKS: u64 = 0;
+
 /// A version of a key's blocks.
 pub fn location_list(version: u64, key_locations: Vec<KeyLocation>) -> KeyLocationList {
     KeyLocationList {

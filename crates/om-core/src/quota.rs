@@ -78,5 +78,5 @@ fn signed(number: Option<u64>) -> i64 {
 }
 
 fn add(number: Option<u64>, by: i64) -> u64 {
-    number.unwrap_or(0).wrapping_add_signed(by)
+    number.unwrap_or(0).saturating_add_signed(by)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hadoop_rpc::server::{CallContext, Protocol, RpcError};
+use hadoop_rpc::server::{CallContext, Placement, Protocol, RpcError};
 use om_core::command::{self, Answer};
 use om_core::{Namespace, OmError};
 use om_proto::{OmRequest, PrepareStatusResponse, Status, Type, prepare_status_response};
@@ -25,6 +25,10 @@ impl Protocol for OzoneManagerProtocol {
         &["submitRequest"]
     }
 
+    fn placement(&self, _method: &str, request: &Bytes) -> Placement {
+        if is_listing(request) { Placement::Task } else { Placement::Connection }
+    }
+
     async fn call(
         &self,
         context: CallContext,
@@ -41,6 +45,24 @@ impl Protocol for OzoneManagerProtocol {
             self.0.write(&context, request).await
         }
     }
+}
+
+/// A page of a listing computes for long enough to hold up the other calls of a connection. `cmdType`
+/// is the first field of every request that clients write.
+fn is_listing(request: &[u8]) -> bool {
+    let Some((8, mut rest)) = request.split_first() else { return false };
+    let kind = prost::encoding::decode_varint(&mut rest).ok().and_then(|n| i32::try_from(n).ok());
+    matches!(
+        kind.and_then(|kind| Type::try_from(kind).ok()),
+        Some(
+            Type::ListKeys
+                | Type::ListKeysLight
+                | Type::ListStatus
+                | Type::ListStatusLight
+                | Type::ListBuckets
+                | Type::ListVolume
+        )
+    )
 }
 
 /// Java refuses a message without its required fields, and an enum number that it does not know.
@@ -69,7 +91,7 @@ impl Service {
         }
         self.check_leader()?;
         let answer = {
-            let caller = self.caller(&context.user, None);
+            let caller = self.caller(&context.user);
             let namespace = Namespace::new(&self.cache, &self.settings.rules);
             command::read(request, &namespace, &caller)
         };
@@ -109,4 +131,18 @@ fn prepare_status(request: &OmRequest) -> Bytes {
         current_txn_index: Some(u64::MAX),
     }));
     encode(&reply)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listings_are_told_by_their_first_bytes() {
+        let of = |kind: Type| {
+            is_listing(&OmRequest { cmd_type: kind.into(), ..OmRequest::default() }.encode_to_vec())
+        };
+        assert!(of(Type::ListStatusLight) && of(Type::ListKeys));
+        assert!(!of(Type::CreateKey) && !is_listing(&[8]) && !is_listing(&[]));
+    }
 }

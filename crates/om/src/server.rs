@@ -105,8 +105,11 @@ impl Om {
                 .await
                 .with_context(|| format!("listening on {address}"))?;
         let stop = CancellationToken::new();
-        let background =
-            vec![tokio::spawn(service::key_deleting::run(service.clone(), stop.clone()))];
+        let background = vec![
+            tokio::spawn(service::key_deleting::run(service.clone(), stop.clone())),
+            tokio::spawn(service::directory_deleting::run(service.clone(), stop.clone())),
+            tokio::spawn(service::open_key_cleanup::run(service.clone(), stop.clone())),
+        ];
         Ok(Self { service, buffer, rpc, stop, background })
     }
 
@@ -222,7 +225,7 @@ async fn await_leader(mut leadership: watch::Receiver<Leadership>) -> anyhow::Re
 /// The volume of S3 buckets is made outside the log, equal on all OMs.
 fn create_s3_volume(cache: &TableCache, settings: &Settings) -> anyhow::Result<()> {
     let user: Arc<str> = users::process_user().into();
-    let group = Groups::default().primary(&user);
+    let group = om_core::command::Groups::primary(&Groups::default(), &user);
     let changes =
         command::volume::s3_volume_rows(cache, &settings.rules, &user, group.as_deref(), now_ms())?;
     if changes.is_empty() {

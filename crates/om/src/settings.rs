@@ -57,6 +57,16 @@ pub struct Settings {
     pub key_deleting_interval: Duration,
     /// `ozone.key.deleting.limit.per.task`, 50,000 keys.
     pub key_deleting_limit: usize,
+    /// `ozone.directory.deleting.service.interval`, 1 min.
+    pub directory_deleting_interval: Duration,
+    /// `ozone.path.deleting.limit.per.task`, 20,000 rows.
+    pub directory_deleting_limit: usize,
+    /// `ozone.om.open.key.cleanup.service.interval`, 24 h.
+    pub open_key_cleanup_interval: Duration,
+    /// `ozone.om.open.key.expire.threshold`, 7 d.
+    pub open_key_expiry: Duration,
+    /// `ozone.om.open.key.cleanup.limit.per.task`, 1,000 keys.
+    pub open_key_cleanup_limit: usize,
 }
 
 impl Settings {
@@ -113,6 +123,24 @@ impl Settings {
                 Unit::Milliseconds,
             )?,
             key_deleting_limit: conf.integer("ozone.key.deleting.limit.per.task", 50_000)?,
+            directory_deleting_interval: seconds(
+                "ozone.directory.deleting.service.interval",
+                60,
+                Unit::Milliseconds,
+            )?,
+            directory_deleting_limit: conf.integer("ozone.path.deleting.limit.per.task", 20_000)?,
+            open_key_cleanup_interval: seconds(
+                "ozone.om.open.key.cleanup.service.interval",
+                24 * 3600,
+                Unit::Milliseconds,
+            )?,
+            open_key_expiry: seconds(
+                "ozone.om.open.key.expire.threshold",
+                7 * 24 * 3600,
+                Unit::Milliseconds,
+            )?,
+            open_key_cleanup_limit: conf
+                .integer("ozone.om.open.key.cleanup.limit.per.task", 1_000)?,
             service,
             node,
         })

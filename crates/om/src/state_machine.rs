@@ -79,6 +79,11 @@ impl StateMachine for OmStateMachine {
         self.buffer.applied();
     }
 
+    fn failed(&self, reason: &str) {
+        tracing::error!(reason, "the Raft group of this Ozone Manager failed; the process ends");
+        std::process::abort();
+    }
+
     fn take_snapshot(&self) -> Result<Option<TermIndex>, StateMachineError> {
         match self.buffer.flush_all() {
             Ok(flushed) => Ok(flushed.map(|at| TermIndex { term: at.term, index: at.index })),

@@ -1,7 +1,5 @@
 //! Writes: prepared on the leader, through the log, answered when applied.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use hadoop_rpc::name_uuid_from_bytes;
 use hadoop_rpc::server::{CallContext, RpcError};
@@ -92,8 +90,7 @@ impl Service {
     async fn prepare(&self, context: &CallContext, request: &mut OmRequest) -> Result<(), OmError> {
         request.layout_version = Some(Box::new(LayoutVersion { version: LAYOUT_VERSION }));
         let wanted = {
-            let group = self.groups.primary(&context.user);
-            let caller = self.caller(&context.user, group.as_deref());
+            let caller = self.caller(&context.user);
             let namespace = Namespace::new(&self.cache, &self.settings.rules);
             command::prepare(request, &namespace, &caller)
                 .map_err(om_core::error::Failure::into_error)?
@@ -151,8 +148,8 @@ impl Service {
         }
     }
 
-    pub(crate) fn caller<'a>(&self, user: &'a Arc<str>, group: Option<&'a str>) -> Caller<'a> {
-        Caller { user, group, now: crate::ids::now_ms(), unique_id: self.ids.next() }
+    pub(crate) fn caller<'a>(&'a self, user: &'a str) -> Caller<'a> {
+        Caller { user, groups: &self.groups, now: crate::ids::now_ms(), unique_id: self.ids.next() }
     }
 }
 

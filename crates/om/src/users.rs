@@ -15,16 +15,15 @@ const ENTRY_BYTES: usize = 16 << 10;
 #[derive(Default)]
 pub struct Groups(Mutex<HashMap<Arc<str>, Option<Arc<str>>>>);
 
-impl Groups {
-    /// The primary group of a user, if the host knows the user.
-    pub fn primary(&self, user: &Arc<str>) -> Option<Arc<str>> {
+impl om_core::command::Groups for Groups {
+    fn primary(&self, user: &str) -> Option<Arc<str>> {
         if let Some(group) = self.0.lock().get(user) {
             return group.clone();
         }
         let group = primary_group(user).map(Arc::from);
         let mut known = self.0.lock();
         if known.len() < NAMES_MAX {
-            known.insert(user.clone(), group.clone());
+            known.insert(user.into(), group.clone());
         }
         group
     }
@@ -85,13 +84,15 @@ unsafe fn text(pointer: *const libc::c_char) -> String {
 
 #[cfg(test)]
 mod tests {
+    use om_core::command::Groups as _;
+
     use super::*;
 
     #[test]
     fn the_user_of_this_process_has_a_primary_group_and_nobody_else_is_made_up() {
         let groups = Groups::default();
-        assert!(groups.primary(&process_user().into()).is_some());
-        assert_eq!(groups.primary(&"no such user".into()), None);
-        assert_eq!(groups.primary(&"a\0b".into()), None);
+        assert!(groups.primary(&process_user()).is_some());
+        assert_eq!(groups.primary("no such user"), None);
+        assert_eq!(groups.primary("a\0b"), None);
     }
 }

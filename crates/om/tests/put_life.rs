@@ -164,6 +164,9 @@ fn conf(directory: &Path, scm: &FakeScm) -> Configuration {
     conf.set("ozone.scm.block.client.address", scm.block_address().to_string());
     conf.set("ozone.scm.client.address", scm.client_address().to_string());
     conf.set("ozone.block.deleting.service.interval", "50ms");
+    conf.set("ozone.directory.deleting.service.interval", "50ms");
+    conf.set("ozone.om.open.key.cleanup.service.interval", "50ms");
+    conf.set("ozone.om.open.key.expire.threshold", "2s");
     conf
 }
 
@@ -212,10 +215,7 @@ async fn a_key_is_put_found_listed_and_deleted_and_its_blocks_reach_scm() {
     let bucket = || async {
         let body = InfoBucketRequest { volume_name: "vol".into(), bucket_name: "buck".into() };
         let reply = client
-            .ok(OmRequest {
-                info_bucket_request: Some(Box::new(body)),
-                ..kind(Type::InfoBucket)
-            })
+            .ok(OmRequest { info_bucket_request: Some(Box::new(body)), ..kind(Type::InfoBucket) })
             .await;
         reply.info_bucket_response.unwrap().bucket_info.unwrap()
     };
@@ -254,6 +254,29 @@ async fn a_restart_keeps_everything_and_goes_on() {
         assert_eq!(key.data_size, 1000);
         om.shutdown().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trees_that_were_deleted_and_keys_that_were_given_up_free_their_blocks() {
+    let directory = tempfile::tempdir().unwrap();
+    let scm = FakeScm::start().await;
+    let (om, client) = start(directory.path(), &scm).await;
+    client.ok(create_volume("vol")).await;
+    client.ok(create_bucket(BucketLayoutProto::FileSystemOptimized)).await;
+    for number in 0..10 {
+        client.put(&format!("top/d{}/sub/f{number}", number % 3), 1).await;
+    }
+    client.ok(create_key("given/up", 1)).await;
+    client
+        .ok(OmRequest {
+            delete_key_request: Some(Box::new(DeleteKeyRequest {
+                key_args: KeyArgs { recursive: Some(true), ..args("top") },
+            })),
+            ..kind(Type::DeleteKey)
+        })
+        .await;
+    wait_until("the deletion of eleven blocks", || scm.deleted_blocks().len() == 11).await;
+    om.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,7 +18,6 @@ pub mod tags;
 
 use om_proto::{KeyArgs, KeyInfo, Status};
 
-use crate::acl;
 use crate::command::Caller;
 use crate::error::{Failure, OmError};
 use crate::key;
@@ -35,10 +34,7 @@ fn stamp(args: &mut KeyArgs, bucket: &Bucket, caller: &Caller<'_>) {
 
 /// Puts the caller and his group in front of the ACLs of a new key.
 fn stamp_new(args: &mut KeyArgs, caller: &Caller<'_>) {
-    let client_acls = std::mem::take(&mut args.acls);
-    args.acls.push(acl::of_user(caller.user));
-    args.acls.extend(caller.group.map(acl::of_group));
-    args.acls.extend(client_acls);
+    args.acls = caller.acls().chain(std::mem::take(&mut args.acls)).collect();
     args.owner_name.get_or_insert_with(|| caller.user.to_owned());
 }
 

@@ -30,6 +30,15 @@ struct Om {
 
 const USER: &str = "root";
 
+/// A host that knows one user.
+struct OnlyRoot;
+
+impl Groups for OnlyRoot {
+    fn primary(&self, user: &str) -> Option<Arc<str>> {
+        (user == USER).then(|| USER.into())
+    }
+}
+
 impl Om {
     fn new() -> Self {
         let cache = TableCache::new(Arc::new(MemoryStore::default()));
@@ -49,7 +58,7 @@ impl Om {
     }
 
     fn caller(&self) -> Caller<'static> {
-        Caller { user: USER, group: Some(USER), now: self.now, unique_id: 77_000 + self.index }
+        Caller { user: USER, groups: &OnlyRoot, now: self.now, unique_id: 77_000 + self.index }
     }
 
     /// Prepare and apply, as a leader does; refusals of either become the reply.

@@ -4,36 +4,20 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use hadoop_rpc::server::RpcError;
-use hdds_client::scm::ScmError;
 use hdds_proto::block::KeyBlocks;
 use om_core::{Namespace, key, replication, tables};
 use om_proto::{
     BucketNameInfo, BucketPurgeKeysSize, DeletedKeys, KeyInfo, OmRequest, PurgeKeysRequest,
-    RepeatedKeyInfo, Status, Type,
+    RepeatedKeyInfo, Type,
 };
 use ozone_db::DbError;
 use tokio_util::sync::CancellationToken;
 
+use super::Stopped;
 use crate::server::Service;
 
 /// Blocks handed to SCM in one request at most.
 const BLOCKS_PER_REQUEST_MAX: usize = 20_000;
-/// `OmKeyInfo` of blocks that were allocated but never committed: they count in no bucket.
-const PSEUDO_OBJECT_ID: u64 = 0;
-
-/// Why a round ended early.
-#[derive(Debug, thiserror::Error)]
-enum Stopped {
-    #[error(transparent)]
-    Store(#[from] DbError),
-    #[error(transparent)]
-    Scm(#[from] ScmError),
-    #[error(transparent)]
-    Raft(#[from] RpcError),
-    #[error("the rows were not purged: {0}")]
-    Refused(String),
-}
 
 /// A row of the deleted table.
 struct Deleted {
@@ -43,15 +27,7 @@ struct Deleted {
 
 /// Works until stopped.
 pub async fn run(service: Arc<Service>, stop: CancellationToken) {
-    loop {
-        let pause = tokio::time::sleep(service.settings.key_deleting_interval);
-        tokio::select! {
-            () = pause => {}
-            () = stop.cancelled() => return,
-        }
-        if service.check_leader().is_err() {
-            continue;
-        }
+    while service.next_round(service.settings.key_deleting_interval, &stop).await {
         match round(&service, &stop).await {
             Ok(0) => {}
             Ok(keys) => tracing::info!(keys, "blocks of deleted keys were handed to SCM"),
@@ -112,11 +88,8 @@ async fn reclaim(service: &Service, rows: Vec<Deleted>) -> Result<usize, Stopped
         purge_keys_request: Some(Box::new(purge(rows))),
         ..OmRequest::default()
     };
-    let reply = service.write_own(request).await?;
-    if reply.status == i32::from(Status::Ok) {
-        return Ok(count);
-    }
-    Err(Stopped::Refused(reply.message.unwrap_or_default()))
+    service.must_write(request).await?;
+    Ok(count)
 }
 
 fn blocks_of(key: &KeyInfo) -> impl Iterator<Item = &om_proto::KeyLocation> {
@@ -147,18 +120,19 @@ fn per_replica(config: hdds_types::ReplicationConfig, length: u64) -> u64 {
 }
 
 fn purge(rows: Vec<Deleted>) -> PurgeKeysRequest {
-    let mut sizes: BTreeMap<(String, String), BucketPurgeKeysSize> = BTreeMap::new();
+    let mut sizes: BTreeMap<(String, String, Option<u64>), BucketPurgeKeysSize> = BTreeMap::new();
     let mut keys = Vec::with_capacity(rows.len());
     for deleted in rows {
         keys.push(deleted.row);
         for key in &deleted.info.key_info {
-            if key.object_id == Some(PSEUDO_OBJECT_ID) {
+            if key.object_id == Some(key::RECLAIM_BLOCKS) {
                 continue;
             }
-            let name = (key.volume_name.clone(), key.bucket_name.clone());
+            let bucket_id = deleted.info.bucket_id;
+            let name = (key.volume_name.clone(), key.bucket_name.clone(), bucket_id);
             let size = sizes.entry(name).or_insert_with(|| BucketPurgeKeysSize {
                 bucket_name_info: Some(BucketNameInfo {
-                    bucket_id: deleted.info.bucket_id,
+                    bucket_id,
                     volume_name: Some(key.volume_name.clone()),
                     bucket_name: Some(key.bucket_name.clone()),
                     volume_id: None,

@@ -1,3 +1,51 @@
 //! Background work of the leader.
 
+pub mod directory_deleting;
 pub mod key_deleting;
+pub mod open_key_cleanup;
+
+use hadoop_rpc::server::RpcError;
+use om_proto::Status;
+use ozone_db::DbError;
+
+/// Why a round ended early; the next one tries again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stopped {
+    #[error(transparent)]
+    Store(#[from] DbError),
+    #[error(transparent)]
+    Scm(#[from] hdds_client::scm::ScmError),
+    #[error(transparent)]
+    Raft(#[from] RpcError),
+    #[error("the namespace refused: {0}")]
+    Refused(String),
+}
+
+impl crate::server::Service {
+    /// A write of the OM itself that must not be refused.
+    pub(crate) async fn must_write(&self, request: om_proto::OmRequest) -> Result<(), Stopped> {
+        let reply = self.write_own(request).await?;
+        if reply.status == i32::from(Status::Ok) {
+            return Ok(());
+        }
+        Err(Stopped::Refused(reply.message.unwrap_or_default()))
+    }
+
+    /// Waits for the next round of a service; false once it must end. Rounds without leadership are
+    /// skipped.
+    pub(crate) async fn next_round(
+        &self,
+        interval: std::time::Duration,
+        stop: &tokio_util::sync::CancellationToken,
+    ) -> bool {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(interval) => {}
+                () = stop.cancelled() => return false,
+            }
+            if self.check_leader().is_ok() {
+                return true;
+            }
+        }
+    }
+}

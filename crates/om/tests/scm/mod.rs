@@ -83,7 +83,10 @@ impl FakeScm {
 }
 
 fn pipeline() -> Pipeline {
-    Pipeline { id: convert::pipeline_id_proto(PipelineId(Uuid::from_u128(7))), ..Default::default() }
+    Pipeline {
+        id: convert::pipeline_id_proto(PipelineId(Uuid::from_u128(7))),
+        ..Default::default()
+    }
 }
 
 struct Blocks(Arc<State>);
@@ -123,10 +126,8 @@ impl Protocol for Blocks {
             let mut results = Vec::new();
             for key in delete.key_blocks {
                 self.0.deleted.lock().extend(key.blocks);
-                results.push(DeleteKeyBlocksResultProto {
-                    object_key: key.key,
-                    ..Default::default()
-                });
+                results
+                    .push(DeleteKeyBlocksResultProto { object_key: key.key, ..Default::default() });
             }
             let response = DeleteScmKeyBlocksResponseProto { results };
             reply.delete_scm_key_blocks_response = Some(Box::new(response));

@@ -42,10 +42,7 @@ impl Write for CreateBucketRequest {
         info.creation_time = Some(caller.now);
         info.modification_time = Some(caller.now);
         info.bucket_layout.get_or_insert(ns.rules.default_layout.into());
-        acl::add(&mut info.acls, acl::of_user(caller.user));
-        if let Some(group) = caller.group {
-            acl::add(&mut info.acls, acl::of_group(group));
-        }
+        caller.acls().for_each(|acl| acl::add(&mut info.acls, acl));
         Ok(None)
     }
 

@@ -2,7 +2,6 @@
 
 use om_proto::{CreateDirectoryRequest, CreateDirectoryResponse, OmResponse, Status};
 
-use crate::acl;
 use crate::command::{BlocksWanted, Caller, Write};
 use crate::error::Failure;
 use crate::layout::Leaf;
@@ -30,10 +29,7 @@ impl Write for CreateDirectoryRequest {
         name.clone_into(&mut args.bucket_name);
         args.modification_time = Some(caller.now);
         args.owner_name.get_or_insert_with(|| caller.user.to_owned());
-        let mut acls = vec![acl::of_user(caller.user)];
-        acls.extend(caller.group.map(acl::of_group));
-        acls.append(&mut args.acls);
-        args.acls = acls;
+        args.acls = caller.acls().chain(std::mem::take(&mut args.acls)).collect();
         Ok(None)
     }
 

@@ -19,9 +19,6 @@ use crate::quota;
 use crate::replication;
 use crate::tables;
 
-/// Object id of pseudo keys that only carry blocks to reclaim (`OBJECT_ID_RECLAIM_BLOCKS`).
-const RECLAIM_BLOCKS: u64 = 0;
-
 impl Write for CommitKeyRequest {
     fn prepare(
         &mut self,
@@ -178,7 +175,7 @@ fn pseudo_key(unused: Vec<KeyLocation>, committed: &KeyInfo) -> Option<KeyInfo> 
         return None;
     }
     Some(KeyInfo {
-        object_id: Some(RECLAIM_BLOCKS),
+        object_id: Some(key::RECLAIM_BLOCKS),
         key_location_list: vec![location_list(0, unused)],
         ..committed.clone()
     })

@@ -37,6 +37,8 @@ impl Write for DeleteOpenKeysRequest {
                 let Some(open) = ns.get(open_keys, &row)? else { continue };
                 ns.remove(open_keys, row);
                 if !key::is_empty(&open) {
+                    // No bucket was charged for these blocks, so none gets anything back.
+                    let open = KeyInfo { object_id: Some(key::RECLAIM_BLOCKS), ..open };
                     given_up.entry(open.key_name.clone()).or_default().push(open);
                 }
             }

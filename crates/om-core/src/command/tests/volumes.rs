@@ -52,6 +52,16 @@ fn a_volume_is_made_once_and_shows_who_owns_it() {
 }
 
 #[test]
+fn a_volume_of_somebody_whom_the_host_does_not_know_has_no_group() {
+    let mut om = Om::new();
+    let mut request = create_volume("vol1");
+    request.create_volume_request.as_mut().unwrap().volume_info.owner_name = "alice".into();
+    om.ok(request);
+    let acls = om.row(&tables::VOLUME, "/vol1").unwrap().volume_acls;
+    assert_eq!(acls, [crate::acl::of_user("alice")]);
+}
+
+#[test]
 fn a_missing_volume_is_not_found() {
     let mut om = Om::new();
     let reply = om.read(OmRequest {

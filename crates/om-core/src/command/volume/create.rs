@@ -20,8 +20,8 @@ impl Write for CreateVolumeRequest {
         info.creation_time = Some(caller.now);
         info.modification_time = Some(caller.now);
         acl::add(&mut info.volume_acls, acl::of_user(&info.owner_name));
-        if let Some(group) = caller.group {
-            acl::add(&mut info.volume_acls, acl::of_group(group));
+        if let Some(group) = caller.group_acl(&info.owner_name) {
+            acl::add(&mut info.volume_acls, group);
         }
         Ok(None)
     }

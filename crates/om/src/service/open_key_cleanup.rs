@@ -1,0 +1,44 @@
+//! Gives up keys that were opened long ago and never committed (`OpenKeyCleanupService`).
+
+use std::sync::Arc;
+
+use om_core::{Namespace, deletion};
+use om_proto::{OmRequest, Type};
+use tokio_util::sync::CancellationToken;
+
+use super::Stopped;
+use crate::ids::now_ms;
+use crate::server::Service;
+
+/// Works until stopped.
+pub async fn run(service: Arc<Service>, stop: CancellationToken) {
+    while service.next_round(service.settings.open_key_cleanup_interval, &stop).await {
+        match round(&service).await {
+            Ok(0) => {}
+            Ok(keys) => tracing::info!(keys, "open keys expired"),
+            Err(error) => tracing::warn!(%error, "expired open keys stay for the next round"),
+        }
+    }
+}
+
+async fn round(service: &Service) -> Result<usize, Stopped> {
+    let settings = &service.settings;
+    let age = u64::try_from(settings.open_key_expiry.as_millis()).unwrap_or(u64::MAX);
+    let plans = {
+        let namespace = Namespace::new(&service.cache, &settings.rules);
+        let before = now_ms().saturating_sub(age);
+        deletion::expired_open_keys(&namespace, before, settings.open_key_cleanup_limit)?
+    };
+    let mut expired = 0;
+    for plan in plans {
+        expired += plan.open_keys_per_bucket.iter().map(|bucket| bucket.keys.len()).sum::<usize>();
+        service
+            .must_write(OmRequest {
+                cmd_type: Type::DeleteOpenKeys.into(),
+                delete_open_keys_request: Some(Box::new(plan)),
+                ..OmRequest::default()
+            })
+            .await?;
+    }
+    Ok(expired)
+}
