@@ -49,7 +49,10 @@ pub fn scm(global: &GlobalArgs, args: ScmArgs) -> anyhow::Result<ExitCode> {
         }
         let scm = Scm::start(&conf).await.context("starting SCM")?;
         tracing::info!(address = %scm.rpc_address(), "SCM is running");
-        stop::requested().await?;
+        tokio::select! {
+            stop = stop::requested() => stop?,
+            reason = scm.failed() => anyhow::bail!("SCM cannot go on: {reason}"),
+        }
         scm.shutdown().await
     })
 }

@@ -12,6 +12,7 @@ use multiraft::{Committed, GroupId, StateMachine, StateMachineError, StateMachin
 use ozone_db::{Batch, DbError, Durability, Store};
 use parking_lot::Mutex;
 use scm_core::{Call, tables};
+use tokio::sync::watch;
 
 use crate::shared::Shared;
 
@@ -23,6 +24,7 @@ pub struct Machine {
     /// Held while a batch is written, so that batches go in order.
     writing: Mutex<()>,
     group: GroupId,
+    failure: watch::Sender<Option<String>>,
 }
 
 #[derive(Default)]
@@ -49,7 +51,14 @@ impl Machine {
         let durable = tables::transaction_info(&*store)?;
         let durable = durable.map(|(term, index)| TermIndex { term, index });
         let pending = Pending { applied: durable, durable, ..Pending::default() };
-        Ok(Self { shared, store, pending: Mutex::new(pending), writing: Mutex::new(()), group })
+        let (pending, writing) = (Mutex::new(pending), Mutex::new(()));
+        let failure = watch::Sender::new(None);
+        Ok(Self { shared, store, pending, writing, group, failure })
+    }
+
+    /// Holds the reason once this SCM cannot go on.
+    pub fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.failure.subscribe()
     }
 
     /// Applies one encoded call.
@@ -58,6 +67,7 @@ impl Machine {
             let text = format!("log entry {at}: {error}");
             tracing::error!(%at, %error, "cannot apply a log entry; this SCM must be upgraded");
             self.pending.lock().broken.get_or_insert(text.clone());
+            self.failure.send_replace(Some(text.clone()));
             failure("java.lang.IllegalArgumentException", text)
         })?;
         let answer = self.shared.apply(|core, now| {
@@ -124,6 +134,11 @@ impl StateMachine for Machine {
 
     fn advance(&self, at: TermIndex) {
         self.pending.lock().applied = Some(at);
+    }
+
+    fn failed(&self, reason: &str) {
+        tracing::error!(reason, "the Raft log of this SCM cannot go on");
+        self.failure.send_replace(Some(reason.to_owned()));
     }
 
     fn take_snapshot(&self) -> Result<Option<TermIndex>, StateMachineError> {

@@ -165,6 +165,14 @@ impl Scm {
         self.shared.read(Core::missing_for_writes)
     }
 
+    /// Ends when this SCM cannot go on (its log cannot be written, or holds what this software does not
+    /// understand), with the reason: shut it down then.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.machine.failure();
+        let reason = failure.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        reason.unwrap_or_else(|| "its state machine is gone".to_owned())
+    }
+
     /// Stops: takes no more calls, finishes those under way, writes the tables, closes the log.
     ///
     /// # Errors

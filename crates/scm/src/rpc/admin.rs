@@ -9,7 +9,7 @@ use hdds_proto::hdds::{GetScmInfoResponseProto, TokenProto, UpgradeFinalizationS
 use hdds_types::DatanodeId;
 use scm_core::convert;
 
-use super::{LocationProtocol, class, need, view};
+use super::{LocationProtocol, need, refused, view};
 
 impl LocationProtocol {
     /// Commands that concern neither containers nor pipelines.
@@ -30,11 +30,8 @@ impl LocationProtocol {
             Type::SingleNodeQuery => {
                 let id = DatanodeId(convert::uuid(&need(request.single_node_query_request)?.uuid));
                 let datanode = shared.read(|core| core.nodes.get(id).map(view::node));
-                let datanode = datanode.ok_or_else(|| {
-                    RpcError::new(class::NODE_NOT_FOUND, format!("datanode {id} is not registered"))
-                })?;
                 response.single_node_query_response =
-                    Some(Box::new(SingleNodeQueryResponseProto { datanode: Some(datanode) }));
+                    Some(Box::new(SingleNodeQueryResponseProto { datanode }));
             }
             Type::DatanodeUsageInfo => {
                 let part = need(request.datanode_usage_info_request)?;
@@ -144,9 +141,21 @@ impl LocationProtocol {
                 response.container_balancer_status_response =
                     Some(Box::new(ContainerBalancerStatusResponseProto { is_running: false }));
             }
+            Type::GetContainerBalancerStatusInfo => {
+                response.container_balancer_status_info_response =
+                    Some(Box::new(ContainerBalancerStatusInfoResponseProto {
+                        is_running: Some(false),
+                        container_balancer_status_info: None,
+                    }));
+            }
+            Type::GetReplicationManagerReport => {
+                let report = self.0.shared.read(view::replication_report);
+                response.get_replication_manager_report_response =
+                    Some(Box::new(ReplicationManagerReportResponseProto { report }));
+            }
             other => {
                 let text = format!("{} is not supported by this SCM yet", other.as_str_name());
-                return Err(RpcError::new(class::UNSUPPORTED, text));
+                return Err(refused(text));
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ use scm_core::block::{Allocation, BlockRequest, DeletedKeyBlock};
 use scm_core::{ScmError, convert};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Service, class, decode, need};
+use super::{Service, class, decode, need, refused};
 
 /// Blocks in one request; OM asks for a few.
 const BLOCKS_PER_REQUEST_MAX: u32 = 10_000;
@@ -120,7 +120,7 @@ impl BlockProtocol {
             }
             Err(_) => {
                 let text = format!("unknown command type {}", request.cmd_type);
-                return Err(RpcError::malformed(text).into());
+                return Err(refused(text).into());
             }
         }
         Ok(())
@@ -200,7 +200,7 @@ fn block_request(request: AllocateScmBlockRequestProto) -> Result<BlockRequest, 
     );
     let Some(replication) = replication else {
         let text = "unknown replication; use RATIS with factor ONE or THREE";
-        return Err(RpcError::new(class::ILLEGAL_ARGUMENT, text).into());
+        return Err(refused(text).into());
     };
     if request.num_blocks > BLOCKS_PER_REQUEST_MAX {
         let text = format!("{} blocks; at most {BLOCKS_PER_REQUEST_MAX}", request.num_blocks);

@@ -15,7 +15,7 @@ use prost::Message;
 use scm_core::container::named_containers;
 use scm_core::convert;
 
-use super::{Service, class, decode, need};
+use super::{Service, decode, need, refused};
 
 /// Version of the answer to GetVersion.
 const SOFTWARE_VERSION: u32 = 1;
@@ -70,7 +70,7 @@ impl Protocol for DatanodeProtocol {
             }
             Err(_) => {
                 let text = format!("unknown command type {}", request.cmd_type);
-                return Err(RpcError::malformed(text));
+                return Err(refused(text));
             }
         }
         Ok(response.encode_to_vec().into())
@@ -155,5 +155,5 @@ impl DatanodeProtocol {
 }
 
 fn no_datanode() -> RpcError {
-    RpcError::new(class::ILLEGAL_ARGUMENT, "the request names no datanode")
+    refused("the request names no datanode")
 }

@@ -12,7 +12,7 @@ use hdds_types::{ContainerId, ContainerState, PipelineId};
 use prost::Message;
 use scm_core::{Call, Core, Millis, convert};
 
-use super::{Service, class, decode, need, scm_error, view};
+use super::{Service, class, decode, need, refused, scm_error, view};
 
 /// Containers or ids in one answer; callers page on.
 const LIST_MAX: usize = 100_000;
@@ -51,7 +51,7 @@ impl Protocol for LocationProtocol {
         let request: ScmContainerLocationRequest = decode(request)?;
         let kind = Type::try_from(request.cmd_type).map_err(|_| {
             let text = format!("unknown command type {}", request.cmd_type);
-            RpcError::malformed(text)
+            refused(text)
         })?;
         if !WITHOUT_LEADER.contains(&kind) {
             self.0.require_leader()?;
@@ -228,7 +228,7 @@ impl LocationProtocol {
                     "Open container {id} doesn't have enough replicas to service this operation \
                      in Safe mode."
                 );
-                return Err(RpcError::new(class::SCM, text));
+                return Err(refused(text));
             }
             let writable = container.pipeline.filter(|_| open);
             let pipeline = match writable.and_then(|id| core.ledger.pipeline(id)) {
@@ -283,7 +283,7 @@ impl LocationProtocol {
                 ContainerState::Closed => return Ok(CloseStatus::ContainerAlreadyClosed),
                 other => {
                     let text = format!("Cannot close a {other} container.");
-                    return Err(RpcError::new(class::SCM, text));
+                    return Err(refused(text));
                 }
             }
             Ok(CloseStatus::Ok)
@@ -310,7 +310,7 @@ impl LocationProtocol {
                 None => {
                     if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
                         let text = format!("no {replication} pipeline opened in time");
-                        return Err(RpcError::new(class::IO, text));
+                        return Err(refused(text));
                     }
                 }
             }
@@ -350,7 +350,7 @@ impl LocationProtocol {
                 });
             }
             if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
-                return Err(RpcError::new(class::IO, "the pipeline was not agreed on in time"));
+                return Err(refused("the pipeline was not agreed on in time"));
             }
         }
     }
@@ -372,8 +372,7 @@ fn container_id(id: i64) -> ContainerId {
 }
 
 fn pipeline_id(proto: &PipelineIdProto) -> Result<PipelineId, RpcError> {
-    convert::pipeline_id(proto)
-        .ok_or_else(|| RpcError::new(class::ILLEGAL_ARGUMENT, "the pipeline id is no UUID"))
+    convert::pipeline_id(proto).ok_or_else(|| refused("the pipeline id is no UUID"))
 }
 
 fn no_container(id: ContainerId) -> RpcError {
@@ -385,5 +384,5 @@ fn no_pipeline(id: PipelineId) -> RpcError {
 }
 
 fn unknown_replication() -> RpcError {
-    RpcError::new(class::ILLEGAL_ARGUMENT, "unknown replication; use RATIS ONE or THREE")
+    refused("unknown replication; use RATIS ONE or THREE")
 }

@@ -66,19 +66,16 @@ impl Service {
     }
 }
 
-/// Java classes of failures.
+/// Java classes of failures. Java clients give up at these; at any other class they go round all SCMs
+/// for ten minutes, so nothing that a retry cannot heal may be of another class.
 pub mod class {
     pub const NOT_LEADER: &str = "org.apache.hadoop.hdds.ratis.ServerNotLeaderException";
     pub const RETRY_HERE: &str = "org.apache.hadoop.hdds.scm.ha.RetriableWithNoFailoverException";
     pub const SCM: &str = "org.apache.hadoop.hdds.scm.exceptions.SCMException";
-    pub const IO: &str = "java.io.IOException";
-    pub const UNSUPPORTED: &str = "java.lang.UnsupportedOperationException";
-    pub const ILLEGAL_ARGUMENT: &str = "java.lang.IllegalArgumentException";
     pub const CONTAINER_NOT_FOUND: &str =
         "org.apache.hadoop.hdds.scm.container.ContainerNotFoundException";
     pub const PIPELINE_NOT_FOUND: &str =
         "org.apache.hadoop.hdds.scm.pipeline.PipelineNotFoundException";
-    pub const NODE_NOT_FOUND: &str = "org.apache.hadoop.hdds.scm.node.states.NodeNotFoundException";
 }
 
 fn decode<M: Message + Default>(request: Bytes) -> Result<M, RpcError> {
@@ -89,6 +86,11 @@ fn decode<M: Message + Default>(request: Bytes) -> Result<M, RpcError> {
 fn need<T>(part: Option<Box<T>>) -> Result<T, RpcError> {
     let part = part.map(|part| *part);
     part.ok_or_else(|| RpcError::missing_fields("the part that belongs to cmdType"))
+}
+
+/// A request that no retry can heal.
+fn refused(message: impl Into<String>) -> RpcError {
+    RpcError::new(class::SCM, message)
 }
 
 fn scm_error(error: ScmError) -> RpcError {

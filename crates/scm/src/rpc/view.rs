@@ -2,7 +2,7 @@
 
 use hdds_proto::container::{DatanodeUsageInfoRequestProto, ScmListContainerRequestProto};
 use hdds_proto::hdds;
-use hdds_types::ContainerId;
+use hdds_types::{ContainerId, ContainerState};
 use scm_core::ledger::Container;
 use scm_core::node::Node;
 use scm_core::{Core, convert};
@@ -89,6 +89,20 @@ pub fn usage(
     }
     all.truncate(request.count.map_or(USAGE_MAX, |count| (count as usize).min(USAGE_MAX)));
     all
+}
+
+/// Containers by state. Time 0 says that their health was not looked at yet.
+pub fn replication_report(core: &Core) -> hdds::ReplicationManagerReportProto {
+    use ContainerState::{Closed, Closing, Deleted, Deleting, Open, QuasiClosed};
+    let stat = [Open, Closing, QuasiClosed, Closed, Deleting, Deleted].map(|state| {
+        let count = core.ledger.container_count(state).cast_signed();
+        hdds::KeyIntValue { key: state.name().to_owned(), value: Some(count) }
+    });
+    hdds::ReplicationManagerReportProto {
+        timestamp: 0,
+        stat: stat.to_vec(),
+        ..hdds::ReplicationManagerReportProto::default()
+    }
 }
 
 fn used_share(info: &hdds::DatanodeUsageInfoProto) -> f64 {
