@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -17,6 +16,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::apply::{Applier, Job};
+use crate::clock::Clock;
 use crate::error::RaftError;
 use crate::group::{ChangeWaiter, Event, Group, PeerAnswer, PeerRequest, PendingWrite, Sink};
 use crate::links::Links;
@@ -62,7 +62,7 @@ pub(crate) struct Actor {
     pub applier: Arc<Applier>,
     pub links: Links,
     mailbox: mpsc::UnboundedReceiver<Event>,
-    start: Instant,
+    clock: Arc<Clock>,
 
     /// Effects behind a vote that is not on disk yet, and the ticket of its write.
     pub deferred: VecDeque<Effect>,
@@ -108,7 +108,7 @@ impl Actor {
         applier: Arc<Applier>,
         links: Links,
         mailbox: mpsc::UnboundedReceiver<Event>,
-        start: Instant,
+        clock: Arc<Clock>,
         durable: Option<TermIndex>,
         last: Option<TermIndex>,
     ) -> Self {
@@ -121,7 +121,7 @@ impl Actor {
             applier,
             links,
             mailbox,
-            start,
+            clock,
             deferred: VecDeque::new(),
             barrier: None,
             appends: VecDeque::new(),
@@ -147,7 +147,7 @@ impl Actor {
     }
 
     pub fn now(&self) -> Millis {
-        self.start.elapsed().as_millis() as Millis
+        self.clock.now()
     }
 
     /// Works until the group is closed.
@@ -189,6 +189,7 @@ impl Actor {
         self.carry_out();
         let deadline = self.core.deadline().min(self.watches.deadline().unwrap_or(Millis::MAX));
         self.group.deadline.store(deadline, Ordering::Relaxed);
+        self.clock.wish(deadline);
         if std::mem::take(&mut self.changed) {
             self.group.show(&self.core);
         }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use ratis::Channels;
@@ -17,14 +17,12 @@ use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::clock::Clock;
 use crate::error::{RaftError, StartError};
 use crate::group::{Event, Group};
 use crate::settings::RaftSettings;
 use crate::state_machine::StateMachines;
 use crate::types::{ClientRequest, GroupId, GroupInfo, Leadership, Reply};
-
-/// How often groups are looked at for something that is due.
-const TICK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Folder beside a storage directory's groups for those that were removed but not deleted.
 const REMOVED_GROUPS: &str = "removed-groups";
@@ -43,8 +41,7 @@ pub(crate) struct Engine {
     pub channels: Channels,
     /// Itself, for work that outlives a call.
     this: Weak<Engine>,
-    /// Zero of the groups' milliseconds.
-    pub start: Instant,
+    pub clock: Arc<Clock>,
     disks: Vec<Disk>,
     groups: RwLock<FxHashMap<GroupId, Running>>,
     /// Held while a group is added or removed.
@@ -97,7 +94,7 @@ impl MultiRaft {
             settings: Arc::new(settings),
             machines,
             channels: Channels::default(),
-            start: Instant::now(),
+            clock: Arc::new(Clock::new()),
             disks,
             groups: RwLock::default(),
             changing: tokio::sync::Mutex::default(),
@@ -122,7 +119,8 @@ impl MultiRaft {
         };
         let addresses = services.addresses;
         *engine.services.lock() = Some(services);
-        *engine.ticker.lock() = Some(tokio::spawn(tick(Arc::downgrade(&engine))));
+        *engine.ticker.lock() =
+            Some(tokio::spawn(tick(Arc::downgrade(&engine), engine.clock.clone())));
         Ok(Self { engine, addresses })
     }
 
@@ -407,11 +405,6 @@ impl Engine {
     pub fn shared(&self) -> Option<Arc<Self>> {
         self.this.upgrade()
     }
-
-    /// Milliseconds since the start.
-    pub fn now(&self) -> Millis {
-        self.start.elapsed().as_millis() as Millis
-    }
 }
 
 impl Running {
@@ -427,20 +420,22 @@ impl Running {
 }
 
 /// Wakes the groups that have something to do.
-async fn tick(engine: Weak<Engine>) {
-    let mut interval = tokio::time::interval(TICK_INTERVAL);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+async fn tick(engine: Weak<Engine>, clock: Arc<Clock>) {
     loop {
-        interval.tick().await;
-        let Some(engine) = engine.upgrade() else { return };
-        let now = engine.now();
-        for running in engine.groups.read().values() {
-            let group = &running.group;
-            if group.deadline.load(Ordering::Relaxed) <= now
-                && !group.ticking.swap(true, Ordering::AcqRel)
-            {
-                group.send(Event::Tick);
+        let mut next = Millis::MAX;
+        {
+            let Some(engine) = engine.upgrade() else { return };
+            let now = clock.now();
+            for running in engine.groups.read().values() {
+                let group = &running.group;
+                let deadline = group.deadline.load(Ordering::Relaxed);
+                if deadline > now {
+                    next = next.min(deadline);
+                } else if !group.ticking.swap(true, Ordering::AcqRel) {
+                    group.send(Event::Tick);
+                }
             }
         }
+        clock.sleep_until(next).await;
     }
 }

@@ -26,6 +26,7 @@
 mod actor;
 mod apply;
 mod clients;
+mod clock;
 mod durability;
 mod effects;
 mod engine;

@@ -88,7 +88,7 @@ pub(crate) fn open(
         terms: runs(&terms, next),
         commit: found.noted_commit,
     };
-    let core = Core::new(core_settings(&settings, id), recovered, engine.now());
+    let core = Core::new(core_settings(&settings, id), recovered, engine.clock.now());
 
     let directory = log.directory().to_owned();
     let retry = RetryCache::new(settings.retry_cache_bytes_max, settings.retry_cache_expiry);
@@ -108,8 +108,8 @@ pub(crate) fn open(
     ));
     let vote_timeout = settings.election_timeout_min.max(VOTE_TIMEOUT_MIN);
     let links = Links::new(group.clone(), engine.channels.clone(), vote_timeout);
-    let start = engine.start;
-    Ok(Actor::new(group, settings, core, log, applier, links, events, start, durable, last))
+    let clock = engine.clock.clone();
+    Ok(Actor::new(group, settings, core, log, applier, links, events, clock, durable, last))
 }
 
 /// `(term, entries)` from `(first index, term)`.

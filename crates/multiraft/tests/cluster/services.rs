@@ -273,3 +273,65 @@ async fn large_chunks_reach_every_member_through_our_client() {
         node.raft.shutdown().await;
     }
 }
+
+/// Bytes a second through our client into a ring of three; run it optimised, with `--ignored`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn measure_large_chunks() {
+    const CHUNK_BYTES: usize = 4 << 20;
+    const CHUNKS: usize = 256;
+    let root = tempfile::tempdir_in("/var/tmp").unwrap();
+    let (nodes, peers) = ring(root.path(), &["a", "b", "c"]).await;
+    let client = client(&peers, None);
+    let mut chunk = b"big00000".to_vec();
+    chunk.resize(CHUNK_BYTES, b'x');
+    let chunk = Bytes::from(chunk);
+    client.write(chunk.clone()).await.unwrap();
+    let start = std::time::Instant::now();
+    let mut flying = std::collections::VecDeque::new();
+    for _ in 0..CHUNKS {
+        flying.push_back(client.write(chunk.clone()));
+        if flying.len() >= 8 {
+            flying.pop_front().unwrap().await.unwrap();
+        }
+    }
+    for write in flying {
+        write.await.unwrap();
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{:.0} MB/s", (CHUNKS * CHUNK_BYTES) as f64 / 1e6 / seconds);
+    for node in nodes {
+        node.raft.shutdown().await;
+    }
+}
+
+/// Small writes a second into a ring of three.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn measure_small_writes_to_three() {
+    const WRITERS: u64 = 256;
+    const WRITES: u64 = 200;
+    let root = tempfile::tempdir_in("/var/tmp").unwrap();
+    let (nodes, _) = ring(root.path(), &["a", "b", "c"]).await;
+    let leader = nodes.iter().position(|n| n.leads(GROUP)).unwrap();
+    let start = std::time::Instant::now();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let raft = nodes[leader].raft.clone();
+            tokio::spawn(async move {
+                for write in 0..WRITES {
+                    let request = crate::node::request(writer * WRITES + write, &"x".repeat(200));
+                    raft.write(GROUP, request).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{:.0} writes/s", (WRITERS * WRITES) as f64 / seconds);
+    for node in nodes {
+        node.raft.shutdown().await;
+    }
+}
