@@ -155,7 +155,8 @@ impl ContainerStore {
     /// The full container report.
     pub fn container_reports(&self) -> Vec<ContainerReplicaProto> {
         let containers = self.containers();
-        containers.iter().filter_map(|container| report::replica(container)).collect()
+        let here = containers.iter().filter(|container| container.is_on_disk());
+        here.filter_map(|container| report::replica(container)).collect()
     }
 
     /// Tells about a change, unless the container is not reported in its state.

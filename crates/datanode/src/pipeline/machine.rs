@@ -383,7 +383,7 @@ impl StateMachine for ContainerStateMachine {
     }
 
     fn leadership_changed(&self, leadership: &Leadership) {
-        tracing::info!(
+        tracing::debug!(
             pipeline = %self.group, term = leadership.term, role = ?leadership.role,
             "leadership changed"
         );
