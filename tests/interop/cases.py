@@ -5,6 +5,7 @@ import itertools
 import json
 import pathlib
 import random
+import re
 import threading
 import time
 import traceback
@@ -19,6 +20,8 @@ GOLDEN = REPOSITORY / "golden"
 MIB = 1 << 20
 # From the start of the daemons until the first RATIS/THREE key can be written.
 READY_SECONDS_MAX = 120
+# Each of 256 threads holds a chunk of 4 MB.
+FREON_HEAP = "3g"
 
 
 class Report:
@@ -186,14 +189,15 @@ def sizes(setting):
                                  blocks == -(-size // block), info)
 
 
-def run_freon(setting, cluster, client, line):
+def run_freon(setting, cluster, client, line, runs):
     # Unless told otherwise this client makes its buckets with the layout of directories.
     answer = clients.java(cluster.conf, "freon", "-D", "ozone.client.fs.default.bucket.layout=OBJECT_STORE", *line.split(),
-                          cwd=client.work)
-    failures = [row for row in answer.out.splitlines() if "Failures" in row or "Failed" in row]
-    setting.report.check(f"freon {line}: succeeds without a failure",
-                         answer.code == 0 and all(row.split()[-1] == "0" for row in failures),
-                         answer.out[-2000:] + answer.err[-2000:])
+                          "-n", str(runs), cwd=client.work, heap=FREON_HEAP)
+    done = re.search(r"Successful executions: (\d+)", answer.err)
+    failed = re.search(r"Failures: (\d+)", answer.err)
+    counted = bool(done and failed) and (int(done[1]), int(failed[1])) == (runs, 0)
+    setting.report.check(f"freon {line}: all of {runs} runs succeed", answer.code == 0 and counted,
+                         "\n".join(row for row in answer.err.splitlines() if not row.startswith("\tat"))[-3000:])
 
 
 def freon(setting):
@@ -201,12 +205,12 @@ def freon(setting):
     keys = 2000 if setting.options.full else 200
     with setting.cluster() as cluster, setting.client(cluster) as client:
         await_ready(setting, cluster, client)
-        for line in (f"ockg -n {keys} -t 8 -s 10KB -v fvol -b fbuck -p small",
-                     f"ockv -n {keys} -t 8 -v fvol -b fbuck -p small",
-                     "ockg -n 4 -t 2 -s 20MB -v fvol -b fbuck -p large",
-                     "ockv -n 4 -t 2 -v fvol -b fbuck -p large",
-                     "ockg -n 1024 -t 256 -s 1KB -v fvol -b fbuck -p crowd"):
-            run_freon(setting, cluster, client, line)
+        for line, runs in (("ockg -t 8 -s 10KB -v fvol -b fbuck -p small", keys),
+                           ("ockv -t 8 -v fvol -b fbuck -p small", keys),
+                           ("ockg -t 2 -s 20MB -v fvol -b fbuck -p large", 4),
+                           ("ockv -t 2 -v fvol -b fbuck -p large", 4),
+                           ("ockg -t 256 -s 1KB -v fvol -b fbuck -p crowd", 1024)):
+            run_freon(setting, cluster, client, line, runs)
 
 
 def listing(setting):
@@ -215,7 +219,7 @@ def listing(setting):
     with setting.cluster() as cluster, setting.client(cluster) as client:
         await_ready(setting, cluster, client)
         bucket(setting, client, "listing")
-        run_freon(setting, cluster, client, f"ommg --operation CREATE_KEY -n {keys} -t 16 -v listing -b listing")
+        run_freon(setting, cluster, client, "ommg --operation CREATE_KEY -t 16 -v listing -b listing", keys)
 
         def names(*options):
             answer = client(["sh", "key", "list", "listing/listing", *options])
