@@ -28,6 +28,9 @@ MASKS = [
     (re.compile(r"^(localhost|127\.0\.0\.1)$"), "<host>"),
 ]
 
+# Java writes these two in an order that depends on the run.
+ACL_FIELDS = re.compile(r'^( *)("aclSet" : .*),\n *("aclList" : .*)$', re.MULTILINE)
+
 # How picocli ends on a wrong command line.
 USAGE_CODE = 2
 
@@ -88,7 +91,7 @@ def render(answer, masked):
 
 def mask(text, user_and_more):
     lines, in_log = [], False
-    for line in text.splitlines():
+    for line in ACL_FIELDS.sub(r"\1\3,\n\1\2", text).splitlines():
         in_log = bool(LOG_LINE.match(line)) or in_log and bool(STACK_LINE.match(line))
         if in_log:
             continue

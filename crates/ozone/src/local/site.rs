@@ -104,11 +104,14 @@ fn common(plan: &mut Plan) -> anyhow::Result<Pairs> {
     Ok(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
+/// Puts the file in place whole: a client that comes during a restart must not read half of it.
 fn write_client_site(plan: &Plan, pairs: &Pairs) -> anyhow::Result<()> {
     let directory = plan.directory.join("conf");
     let path = directory.join("ozone-site.xml");
+    let draft = directory.join(".ozone-site.xml.new");
     std::fs::create_dir_all(&directory)
-        .and_then(|()| std::fs::write(&path, site_xml(pairs)))
+        .and_then(|()| std::fs::write(&draft, site_xml(pairs)))
+        .and_then(|()| std::fs::rename(&draft, &path))
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
