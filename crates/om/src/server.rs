@@ -100,10 +100,10 @@ impl Om {
 
         let service = Arc::new(service(conf, settings, cache, raft, group, leadership)?);
         let protocol = Arc::new(OzoneManagerProtocol(service.clone()));
-        let rpc =
-            RpcServer::start(address, ServerSettings::default(), vec![(rpc::PROTOCOL, protocol)])
-                .await
-                .with_context(|| format!("listening on {address}"))?;
+        let limits = ServerSettings::read(conf)?;
+        let rpc = RpcServer::start(address, limits, vec![(rpc::PROTOCOL, protocol)])
+            .await
+            .with_context(|| format!("listening on {address}"))?;
         let stop = CancellationToken::new();
         let background = vec![
             tokio::spawn(service::key_deleting::run(service.clone(), stop.clone())),

@@ -101,10 +101,12 @@ impl Scm {
             pipeline_wait: settings.pipeline_wait,
         };
         let location = Arc::new(LocationProtocol(service.clone()));
-        let client = listen(settings.client, LOCATION, location).await?;
-        let block = listen(settings.block, BLOCK, Arc::new(BlockProtocol(service.clone()))).await?;
-        let datanode =
-            listen(settings.datanode, DATANODE, Arc::new(DatanodeProtocol(service))).await?;
+        let limits = ServerSettings::read(conf)?;
+        let client = listen(settings.client, limits.clone(), LOCATION, location).await?;
+        let block = Arc::new(BlockProtocol(service.clone()));
+        let block = listen(settings.block, limits.clone(), BLOCK, block).await?;
+        let datanode = Arc::new(DatanodeProtocol(service));
+        let datanode = listen(settings.datanode, limits, DATANODE, datanode).await?;
         services::start(&settings, &shared, &machine, &tasks, &stop_services);
         tracing::info!(
             scm = %identity.scm_id,
@@ -196,10 +198,11 @@ impl Scm {
 
 async fn listen(
     address: SocketAddr,
+    limits: ServerSettings,
     name: &'static str,
     protocol: Arc<dyn Protocol>,
 ) -> anyhow::Result<RpcServer> {
-    RpcServer::start(address, ServerSettings::default(), vec![(name, protocol)])
+    RpcServer::start(address, limits, vec![(name, protocol)])
         .await
         .with_context(|| format!("cannot listen on {address} for {name}"))
 }

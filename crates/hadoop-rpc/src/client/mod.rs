@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use ozone_config::{ConfigError, Configuration, Unit};
 use parking_lot::Mutex;
 use prost::Message;
 use thiserror::Error;
@@ -82,6 +83,27 @@ impl Default for ClientSettings {
             response_bytes_max: 128 << 20,
             ping_interval: Duration::from_secs(60),
         }
+    }
+}
+
+impl ClientSettings {
+    /// From the `ipc.*` keys that the genuine client reads. [`Self::call_timeout`] has no such key: each
+    /// protocol has its own.
+    ///
+    /// # Errors
+    /// A value is not understood.
+    pub fn read(conf: &Configuration) -> Result<Self, ConfigError> {
+        let default = Self::default();
+        let duration = |key, value| conf.duration(key, value, Unit::Milliseconds);
+        let length =
+            conf.integer("ipc.maximum.response.length", default.response_bytes_max as i32)?;
+        Ok(Self {
+            connect_timeout: duration("ipc.client.connect.timeout", default.connect_timeout)?,
+            idle_timeout: duration("ipc.client.connection.maxidletime", default.idle_timeout)?,
+            ping_interval: duration("ipc.ping.interval", default.ping_interval)?,
+            response_bytes_max: usize::try_from(length).unwrap_or_default(),
+            ..default
+        })
     }
 }
 

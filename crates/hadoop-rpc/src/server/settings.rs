@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ozone_config::{ConfigError, Configuration, Unit};
+
 use crate::proxy_user::ProxyUsers;
 
 /// Limits of a server.
@@ -54,8 +56,65 @@ impl Default for ServerSettings {
 }
 
 impl ServerSettings {
+    /// From the `ipc.*` and `hadoop.proxyuser.*` keys that the genuine server reads; what it has no
+    /// key for keeps its default.
+    ///
+    /// # Errors
+    /// A value is not understood.
+    pub fn read(conf: &Configuration) -> Result<Self, ConfigError> {
+        let default = Self::default();
+        let max_idle = conf.duration(
+            "ipc.client.connection.maxidletime",
+            default.idle_timeout / 2,
+            Unit::Milliseconds,
+        )?;
+        // 0, the genuine default, means no limit; ours stays, for descriptors are limited anyway.
+        let connections_max = match conf.integer("ipc.server.max.connections", 0)? {
+            0 => default.connections_max,
+            max => max,
+        };
+        let frame_bytes_max =
+            conf.integer("ipc.maximum.data.length", default.frame_bytes_max as i32)?;
+        Ok(Self {
+            frame_bytes_max: usize::try_from(frame_bytes_max).unwrap_or_default(),
+            connections_max,
+            idle_threshold: conf.integer("ipc.client.idlethreshold", default.idle_threshold)?,
+            idle_timeout: max_idle * 2,
+            proxy_users: Some(Arc::new(ProxyUsers::from_entries(conf.written()))),
+            ..default
+        })
+    }
+
     /// [`Self::request_bytes_max`] in KiB. A longer frame asks for all of them.
     pub(super) fn request_kib_max(&self) -> u32 {
         u32::try_from(self.request_bytes_max >> 10).unwrap_or(u32::MAX).clamp(1, u32::MAX >> 4)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_from_the_keys_of_the_genuine_server() {
+        let mut conf = Configuration::default();
+        let same = ServerSettings::read(&conf).unwrap();
+        assert_eq!((same.frame_bytes_max, same.idle_threshold), (128 << 20, 4_000));
+        for (key, value) in [
+            ("ipc.maximum.data.length", "1000"),
+            ("ipc.server.max.connections", "7"),
+            ("ipc.client.connection.maxidletime", "1000"),
+            ("hadoop.proxyuser.h.users", "*"),
+            ("hadoop.proxyuser.h.hosts", "*"),
+        ] {
+            conf.set(key, value);
+        }
+        let settings = ServerSettings::read(&conf).unwrap();
+        assert_eq!((settings.frame_bytes_max, settings.connections_max), (1000, 7));
+        assert_eq!(settings.idle_timeout, Duration::from_secs(2));
+        let users = settings.proxy_users.unwrap();
+        assert!(users.check("h", "alice", [127, 0, 0, 1].into()).is_ok());
+        conf.set("ipc.maximum.data.length", "128MB");
+        assert!(ServerSettings::read(&conf).is_err());
     }
 }
