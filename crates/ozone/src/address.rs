@@ -8,6 +8,8 @@ use ozone_client::acl::AclObject;
 /// What an address names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Address {
+    /// Scheme other than `o3`, which no command can serve.
+    pub foreign_scheme: Option<String>,
     /// Which cluster.
     pub om: OmAddress,
     /// Volume; empty if not named.
@@ -39,7 +41,7 @@ impl Address {
     /// Reads an address.
     ///
     /// # Errors
-    /// Another scheme than `o3`, or a port that is none.
+    /// The port is none.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = match text.split_once(':') {
             Some((scheme, rest)) if !scheme.is_empty() && rest.starts_with('/') => {
@@ -47,21 +49,6 @@ impl Address {
             }
             _ => (None, text),
         };
-        match scheme {
-            None | Some("o3") => {}
-            Some("http") => {
-                return Err(
-                    "REST schema is not supported any more. Please use AWS S3 protocol if \
-                            you need REST interface."
-                        .to_owned(),
-                );
-            }
-            Some(other) => {
-                return Err(format!(
-                    "Invalid URI, unknown protocol scheme: {other}. Use o3:// as the scheme"
-                ));
-            }
-        }
         let (authority, path) = match rest.strip_prefix("//").filter(|rest| !rest.is_empty()) {
             Some(rest) => rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash)),
             None => ("", rest),
@@ -70,6 +57,7 @@ impl Address {
         let (volume, rest) = path.split_once('/').unwrap_or((path, ""));
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         Ok(Self {
+            foreign_scheme: scheme.filter(|scheme| *scheme != "o3").map(str::to_owned),
             om: om_address(authority)?,
             volume: volume.to_owned(),
             bucket: bucket.to_owned(),
@@ -106,6 +94,24 @@ impl Address {
             _ => return Ok(self),
         };
         Err(wrong.to_owned())
+    }
+
+    /// Refuses another scheme than `o3`; the genuine shell does so only when it connects.
+    ///
+    /// # Errors
+    /// What to use instead.
+    pub fn require_scheme(&self) -> Result<(), String> {
+        match self.foreign_scheme.as_deref() {
+            None => Ok(()),
+            Some("http") => {
+                Err("REST schema is not supported any more. Please use AWS S3 protocol \
+                                 if you need REST interface."
+                    .to_owned())
+            }
+            Some(other) => Err(format!(
+                "Invalid URI, unknown protocol scheme: {other}. Use o3:// as the scheme"
+            )),
+        }
     }
 
     /// The object for commands about access.

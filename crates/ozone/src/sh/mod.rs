@@ -88,8 +88,9 @@ impl Session {
     /// A client of the cluster that the address names. Says on stderr, once, if it has to wait.
     ///
     /// # Errors
-    /// The configuration does not say where that is.
+    /// Its scheme is not `o3`, or the configuration does not say where it is.
     pub fn client(&self, address: &Address) -> Result<OzoneClient, Failure> {
+        address.require_scheme().map_err(Failure::new)?;
         let client = OzoneClient::new(&self.conf, &address.om)?;
         let told = parking_lot::Mutex::new(String::new());
         client.om().observe(Arc::new(move |reason| {
