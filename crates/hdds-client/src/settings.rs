@@ -37,6 +37,14 @@ pub struct BlockSettings {
     pub piggyback: bool,
     /// `hdds.ratis.client.request.watch.type`, ALL_COMMITTED.
     pub watch: WatchLevel,
+    /// A pipeline that acknowledges nothing for this long is left for another
+    /// (`hdds.ratis.raft.client.rpc.request.timeout`, 60 s): nothing is lost by that, since what is
+    /// not acknowledged is sent again.
+    pub stall_timeout: Duration,
+    /// How long a writer that wants every replica ([`WatchLevel::All`]) waits for the slowest before
+    /// a majority will do. The genuine client waits for the server, which gives up after 30 s, for
+    /// every key while a datanode is down.
+    pub watch_all_wait: Duration,
     /// `ozone.client.read.timeout`, 30 s: one command on port 9859.
     pub read_timeout: Duration,
     /// Time for a connection to a datanode.
@@ -68,6 +76,8 @@ impl Default for BlockSettings {
             verify_checksum: true,
             piggyback: false,
             watch: WatchLevel::All,
+            stall_timeout: Duration::from_secs(60),
+            watch_all_wait: Duration::from_secs(5),
             read_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             requests_per_node_max: 32,
@@ -140,6 +150,7 @@ impl BlockSettings {
             standalone_port: conf.integer("hdds.container.ipc.port", usual.standalone_port)?,
             ratis_port: conf.integer("hdds.container.ratis.ipc.port", usual.ratis_port)?,
             use_hostname: conf.boolean("hdds.datanode.use.datanode.hostname", false)?,
+            stall_timeout: load_ratis(conf)?.request_timeout,
             ratis: load_ratis(conf)?,
             ..usual
         })

@@ -185,3 +185,12 @@ async fn with_piggybacking_a_small_block_takes_one_request() {
     assert_eq!(written.length, 1000);
     assert_eq!(read(&cluster.datanodes, &cluster, 0, 1000).await.unwrap(), data);
 }
+
+#[tokio::test]
+async fn a_pipeline_that_never_answers_is_left() {
+    let short = std::time::Duration::from_millis(50);
+    let cluster = FakeCluster::with(1, |settings| settings.stall_timeout = short).await;
+    let _hold = cluster.ring.hold();
+    let error = write(&cluster, &text(100)).await.unwrap_err();
+    assert!(matches!(error, BlockError::Pipeline { .. }), "{error}");
+}

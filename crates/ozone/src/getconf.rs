@@ -1,10 +1,15 @@
 //! `ozone getconf`: values of the configuration, for scripts.
 
+use std::net::{IpAddr, SocketAddr};
+
 use clap::{Args, Subcommand};
 use hdds_client::addresses;
 
 use crate::cli::GlobalArgs;
 use crate::failure::Failure;
+
+/// Bytes for the longest host name (`NI_MAXHOST`).
+const HOST_NAME_BYTES_MAX: usize = 1025;
 
 /// `ozone getconf`.
 #[derive(Args, Debug)]
@@ -53,16 +58,49 @@ pub fn run(global: &GlobalArgs, args: &GetconfArgs) -> Result<(), Failure> {
             };
             for service in services {
                 for node in addresses::om_nodes(&conf, service).map_err(failed)? {
-                    println!("{}", node.rpc.host);
+                    println!("{}", host_name(&node.rpc.host));
                 }
             }
         }
         GetconfCommand::StorageContainerManagers => {
             for node in addresses::scm_nodes(&conf).map_err(failed)? {
                 let address = node.require(addresses::ScmPort::Client).map_err(failed)?;
-                println!("{}", address.host);
+                println!("{}", host_name(&address.host));
             }
         }
     }
     Ok(())
+}
+
+/// The name of an address, as Java's `getHostName` finds it; what is no address stays as it is.
+fn host_name(host: &str) -> String {
+    let found = host.parse().ok().and_then(|ip: IpAddr| reverse(SocketAddr::new(ip, 0)));
+    found.unwrap_or_else(|| host.to_owned())
+}
+
+/// Asks the resolver (hosts file, DNS) for the name of an IPv4 address.
+fn reverse(address: SocketAddr) -> Option<String> {
+    let SocketAddr::V4(v4) = address else { return None };
+    // SAFETY: all-zero is a valid address structure, on every system.
+    let mut native: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    native.sin_family = libc::AF_INET as libc::sa_family_t;
+    native.sin_addr.s_addr = u32::from(*v4.ip()).to_be();
+    let mut name = vec![0_u8; HOST_NAME_BYTES_MAX];
+    // SAFETY: the address and the buffer live through the call, and both lengths are theirs.
+    let code = unsafe {
+        libc::getnameinfo(
+            (&raw const native).cast(),
+            size_of::<libc::sockaddr_in>() as libc::socklen_t,
+            name.as_mut_ptr().cast(),
+            HOST_NAME_BYTES_MAX as libc::socklen_t,
+            std::ptr::null_mut(),
+            0,
+            libc::NI_NAMEREQD,
+        )
+    };
+    if code != 0 {
+        return None;
+    }
+    let end = name.iter().position(|byte| *byte == 0)?;
+    String::from_utf8(name[..end].to_vec()).ok()
 }

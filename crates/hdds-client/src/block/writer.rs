@@ -242,7 +242,10 @@ impl BlockWriter {
     /// Takes the oldest answer; `false` when none is awaited.
     async fn take_answer(&mut self) -> Result<bool, BlockError> {
         let Some(oldest) = self.in_flight.front_mut() else { return Ok(false) };
-        let reply = (&mut oldest.answer).await;
+        let limit = self.settings.stall_timeout;
+        let reply = tokio::time::timeout(limit, &mut oldest.answer).await.unwrap_or_else(|_| {
+            Err(RingError::Unusable(format!("nothing was acknowledged within {limit:?}")))
+        });
         let Some(request) = self.in_flight.pop_front() else { return Ok(false) };
         let outcome = match reply {
             Ok(reply) => self.accept(&request, reply),
@@ -296,22 +299,28 @@ impl BlockWriter {
         if has_all(&reply.commits, self.pipeline.nodes.len(), index) {
             return Ok(());
         }
-        let first = match self.ring.watch(index, level).await {
-            Ok(_) => return Ok(()),
-            Err(RingError::NotReplicated { commits }) if level == WatchLevel::All => {
+        let watch = self.ring.watch(index, level);
+        let first = match level {
+            WatchLevel::All => tokio::time::timeout(self.settings.watch_all_wait, watch).await,
+            WatchLevel::Majority => Ok(watch.await),
+        };
+        let error = match first {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(RingError::NotReplicated { commits })) if level == WatchLevel::All => {
                 self.failed = behind(&self.pipeline, &commits, index);
                 return Ok(());
             }
-            Err(error) => error,
+            Ok(Err(error)) => error,
+            Err(_) => RingError::Unusable("a replica is slow".to_owned()),
         };
         if level == WatchLevel::All {
-            tracing::debug!(pipeline = %self.pipeline.id, %first, "watching for a majority instead");
+            tracing::debug!(pipeline = %self.pipeline.id, %error, "watching for a majority instead");
             if let Ok(commits) = self.ring.watch(index, WatchLevel::Majority).await {
                 self.failed = behind(&self.pipeline, &commits, index);
                 return Ok(());
             }
         }
-        let error = self.ring_failed(&first);
+        let error = self.ring_failed(&error);
         self.error = Some(error.clone());
         Err(error)
     }
