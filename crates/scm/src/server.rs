@@ -1,6 +1,7 @@
 //! Starting and stopping an SCM.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,31 +61,15 @@ impl Scm {
         let group = storage::raft_group(&identity.cluster_id)?;
         let clock = Clock::start();
 
-        let database = ScmSettings::database(&base);
-        let (store, ledger) = tokio::task::spawn_blocking(move || {
-            let store = RocksStore::open(&database, &tables::ALL, &RocksSettings::default())?;
-            let mut ledger = Ledger::load(&store, clock.now())?;
-            ledger.start_sequences(&store, local_id_start(clock.now()))?;
-            anyhow::Ok((store, ledger))
-        })
-        .await?
-        .context("cannot read scm.db")?;
-        let store: Arc<dyn Store> = Arc::new(store);
-
+        let (store, ledger) = open_tables(ScmSettings::database(&base), clock).await?;
         let seed = rand::random();
         let rules = settings.rules.clone();
         let core = Core::new(identity.clone(), rules, ledger, seed, clock.now());
         let (shared, calls) = Shared::new(core, clock);
         let machine = Arc::new(Machine::open(Arc::clone(&shared), store, group)?);
 
-        let machines = Arc::new(Machines(Arc::clone(&machine)));
-        let raft = MultiRaft::start(settings.raft(&identity.scm_id), machines).await?;
+        let raft = join_ring(&settings, &identity, group, &machine).await?;
         let (ratis, ..) = raft.addresses();
-        if !raft.groups().contains(&group) {
-            let peers = vec![peer(&identity.scm_id, &settings.host, ratis.port())];
-            raft.add_group(group, peers).await.context("cannot make the Raft group of SCM")?;
-        }
-
         let replicator = Arc::new(RaftReplicator::new(raft.clone(), group));
         let (stop_services, stop_driver) = (CancellationToken::new(), CancellationToken::new());
         let driving = drive(Arc::clone(&shared), replicator.clone(), calls, stop_driver.clone());
@@ -194,6 +179,35 @@ impl Scm {
         tracing::info!(scm = %self.identity.scm_id, "SCM stopped");
         Ok(())
     }
+}
+
+/// The database, and what it holds.
+async fn open_tables(path: PathBuf, clock: Clock) -> anyhow::Result<(Arc<dyn Store>, Ledger)> {
+    let opening = move || {
+        let store = RocksStore::open(&path, &tables::ALL, &RocksSettings::default())?;
+        let mut ledger = Ledger::load(&store, clock.now())?;
+        ledger.start_sequences(&store, local_id_start(clock.now()))?;
+        let store: Arc<dyn Store> = Arc::new(store);
+        anyhow::Ok((store, ledger))
+    };
+    tokio::task::spawn_blocking(opening).await?.context("cannot read scm.db")
+}
+
+/// Starts the engine; the first time, this SCM is the only member of its ring.
+async fn join_ring(
+    settings: &ScmSettings,
+    identity: &Identity,
+    group: GroupId,
+    machine: &Arc<Machine>,
+) -> anyhow::Result<MultiRaft> {
+    let machines = Arc::new(Machines(Arc::clone(machine)));
+    let raft = MultiRaft::start(settings.raft(&identity.scm_id), machines).await?;
+    if !raft.groups().contains(&group) {
+        let (ratis, ..) = raft.addresses();
+        let peers = vec![peer(&identity.scm_id, &settings.host, ratis.port())];
+        raft.add_group(group, peers).await.context("cannot make the Raft group of SCM")?;
+    }
+    Ok(raft)
 }
 
 async fn listen(

@@ -151,92 +151,97 @@ impl ScmSettings {
 }
 
 fn rules(conf: &Configuration) -> anyhow::Result<Rules> {
-    let defaults = Rules::default();
-    let millis = |key: &str, default: u64| {
-        conf.duration(key, Duration::from_millis(default), Unit::Milliseconds)
-            .map(|duration| duration.as_millis() as u64)
-    };
-    let d = &defaults;
-    Ok(Rules {
-        stale_after_ms: millis("ozone.scm.stale.node.interval", d.stale_after_ms)?,
-        dead_after_ms: millis("ozone.scm.dead.node.interval", d.dead_after_ms)?,
-        container_bytes: conf.size("ozone.scm.container.size", d.container_bytes)?,
-        // Two windows of this length are remembered.
-        pending_container_ms: 2 * millis(
-            "ozone.scm.pending.container.roll.interval",
-            d.pending_container_ms / 2,
-        )?,
-        containers_per_owner: conf
-            .integer("ozone.scm.pipeline.owner.container.count", d.containers_per_owner)?,
-        pipelines_per_datanode: conf
-            .integer("ozone.scm.datanode.pipeline.limit", d.pipelines_per_datanode)?,
-        pipelines_per_metadata_volume: conf
-            .integer("ozone.scm.pipeline.per.metadata.disk", d.pipelines_per_metadata_volume)?,
-        pipelines_max: conf.integer("ozone.scm.ratis.pipeline.limit", d.pipelines_max)?,
-        auto_factor_one: conf
-            .boolean("ozone.scm.pipeline.creation.auto.factor.one", d.auto_factor_one)?,
-        metadata_free_bytes_min: conf
-            .size("ozone.scm.datanode.ratis.volume.free-space.min", d.metadata_free_bytes_min)?,
-        pipeline_allocated_timeout_ms: millis(
-            "ozone.scm.pipeline.allocated.timeout",
-            d.pipeline_allocated_timeout_ms,
-        )?,
-        pipeline_destroy_timeout_ms: millis(
-            "ozone.scm.pipeline.destroy.timeout",
-            d.pipeline_destroy_timeout_ms,
-        )?,
-        pipelines_in_safe_mode: conf
-            .boolean("hdds.scm.safemode.pipeline.creation", d.pipelines_in_safe_mode)?,
-        close_wait_ms: millis("ozone.scm.close.container.wait.duration", d.close_wait_ms)?,
-        close_resend_ms: millis("hdds.scm.replication.thread.interval", d.close_resend_ms)?,
-        unknown_container: conf.typed(
-            "hdds.scm.unknown-container.action",
-            d.unknown_container,
-            "WARN or DELETE",
-            |text| match text.to_ascii_uppercase().as_str() {
-                "WARN" => Some(UnknownContainer::Warn),
-                "DELETE" => Some(UnknownContainer::Delete),
-                _ => None,
-            },
-        )?,
-        id_batch: conf.typed(
-            "ozone.scm.sequence.id.batch.size",
-            d.id_batch,
-            "a positive number",
-            |text| text.parse().ok().filter(|size| *size > 0),
-        )?,
-        safe_mode: conf.boolean("hdds.scm.safemode.enabled", d.safe_mode)?,
-        safe_mode_datanodes_min: conf
-            .integer("hdds.scm.safemode.min.datanode", d.safe_mode_datanodes_min)?,
-        safe_mode_containers: fraction(
-            conf,
-            "hdds.scm.safemode.threshold.pct",
-            d.safe_mode_containers,
-        )?,
-        safe_mode_healthy_pipelines: fraction(
-            conf,
-            "hdds.scm.safemode.healthy.pipeline.pct",
-            d.safe_mode_healthy_pipelines,
-        )?,
-        safe_mode_reported_pipelines: fraction(
-            conf,
-            "hdds.scm.safemode.atleast.one.node.reported.pipeline.pct",
-            d.safe_mode_reported_pipelines,
-        )?,
-        wait_after_safe_mode_ms: millis(
-            "hdds.scm.wait.time.after.safemode.exit",
-            d.wait_after_safe_mode_ms,
-        )?,
-        deletion_blocks_max: conf
-            .integer("hdds.scm.block.deletion.per-interval.max", d.deletion_blocks_max)?,
-        deletion_queue_max: conf
-            .integer("hdds.datanode.block.delete.queue.limit", d.deletion_queue_max)?,
-        deletion_spread: conf
-            .integer("ozone.scm.block.deletion.per.dn.distribution.factor", d.deletion_spread)?,
-        deletion_acks_max: conf
-            .integer("hdds.scm.block.deletion.txn.dn.commit.map.limit", d.deletion_acks_max)?,
-        ..defaults
-    })
+    let mut rules = Rules::default();
+    node_and_container_rules(conf, &mut rules)?;
+    pipeline_rules(conf, &mut rules)?;
+    safe_mode_rules(conf, &mut rules)?;
+    deletion_rules(conf, &mut rules)?;
+    Ok(rules)
+}
+
+/// Reads a duration over its default, in milliseconds.
+fn millis(conf: &Configuration, key: &str, value: &mut u64) -> anyhow::Result<()> {
+    let default = Duration::from_millis(*value);
+    *value = conf.duration(key, default, Unit::Milliseconds)?.as_millis() as u64;
+    Ok(())
+}
+
+fn node_and_container_rules(conf: &Configuration, rules: &mut Rules) -> anyhow::Result<()> {
+    millis(conf, "ozone.scm.stale.node.interval", &mut rules.stale_after_ms)?;
+    millis(conf, "ozone.scm.dead.node.interval", &mut rules.dead_after_ms)?;
+    millis(conf, "ozone.scm.close.container.wait.duration", &mut rules.close_wait_ms)?;
+    millis(conf, "hdds.scm.replication.thread.interval", &mut rules.close_resend_ms)?;
+    rules.container_bytes = conf.size("ozone.scm.container.size", rules.container_bytes)?;
+    // Two windows of this length are remembered.
+    let mut window = rules.pending_container_ms / 2;
+    millis(conf, "ozone.scm.pending.container.roll.interval", &mut window)?;
+    rules.pending_container_ms = 2 * window;
+    rules.unknown_container = conf.typed(
+        "hdds.scm.unknown-container.action",
+        rules.unknown_container,
+        "WARN or DELETE",
+        |text| match text.to_ascii_uppercase().as_str() {
+            "WARN" => Some(UnknownContainer::Warn),
+            "DELETE" => Some(UnknownContainer::Delete),
+            _ => None,
+        },
+    )?;
+    let accepted = "a positive number";
+    rules.id_batch =
+        conf.typed("ozone.scm.sequence.id.batch.size", rules.id_batch, accepted, |text| {
+            text.parse().ok().filter(|size| *size > 0)
+        })?;
+    Ok(())
+}
+
+fn pipeline_rules(conf: &Configuration, rules: &mut Rules) -> anyhow::Result<()> {
+    millis(conf, "ozone.scm.pipeline.allocated.timeout", &mut rules.pipeline_allocated_timeout_ms)?;
+    millis(conf, "ozone.scm.pipeline.destroy.timeout", &mut rules.pipeline_destroy_timeout_ms)?;
+    rules.containers_per_owner =
+        conf.integer("ozone.scm.pipeline.owner.container.count", rules.containers_per_owner)?;
+    rules.pipelines_per_datanode =
+        conf.integer("ozone.scm.datanode.pipeline.limit", rules.pipelines_per_datanode)?;
+    rules.pipelines_per_metadata_volume =
+        conf.integer("ozone.scm.pipeline.per.metadata.disk", rules.pipelines_per_metadata_volume)?;
+    rules.pipelines_max = conf.integer("ozone.scm.ratis.pipeline.limit", rules.pipelines_max)?;
+    rules.auto_factor_one =
+        conf.boolean("ozone.scm.pipeline.creation.auto.factor.one", rules.auto_factor_one)?;
+    rules.metadata_free_bytes_min =
+        conf.size("ozone.scm.datanode.ratis.volume.free-space.min", rules.metadata_free_bytes_min)?;
+    Ok(())
+}
+
+fn safe_mode_rules(conf: &Configuration, rules: &mut Rules) -> anyhow::Result<()> {
+    rules.safe_mode = conf.boolean("hdds.scm.safemode.enabled", rules.safe_mode)?;
+    rules.pipelines_in_safe_mode =
+        conf.boolean("hdds.scm.safemode.pipeline.creation", rules.pipelines_in_safe_mode)?;
+    rules.safe_mode_datanodes_min =
+        conf.integer("hdds.scm.safemode.min.datanode", rules.safe_mode_datanodes_min)?;
+    rules.safe_mode_containers =
+        fraction(conf, "hdds.scm.safemode.threshold.pct", rules.safe_mode_containers)?;
+    rules.safe_mode_healthy_pipelines = fraction(
+        conf,
+        "hdds.scm.safemode.healthy.pipeline.pct",
+        rules.safe_mode_healthy_pipelines,
+    )?;
+    rules.safe_mode_reported_pipelines = fraction(
+        conf,
+        "hdds.scm.safemode.atleast.one.node.reported.pipeline.pct",
+        rules.safe_mode_reported_pipelines,
+    )?;
+    millis(conf, "hdds.scm.wait.time.after.safemode.exit", &mut rules.wait_after_safe_mode_ms)
+}
+
+fn deletion_rules(conf: &Configuration, rules: &mut Rules) -> anyhow::Result<()> {
+    rules.deletion_blocks_max =
+        conf.integer("hdds.scm.block.deletion.per-interval.max", rules.deletion_blocks_max)?;
+    rules.deletion_queue_max =
+        conf.integer("hdds.datanode.block.delete.queue.limit", rules.deletion_queue_max)?;
+    rules.deletion_spread =
+        conf.integer("ozone.scm.block.deletion.per.dn.distribution.factor", rules.deletion_spread)?;
+    rules.deletion_acks_max =
+        conf.integer("hdds.scm.block.deletion.txn.dn.commit.map.limit", rules.deletion_acks_max)?;
+    Ok(())
 }
 
 fn fraction(conf: &Configuration, key: &str, default: f64) -> anyhow::Result<f64> {

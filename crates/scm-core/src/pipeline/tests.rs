@@ -208,3 +208,14 @@ fn a_stand_alone_pipeline_is_open_at_once() {
     let mut commands = (1..=3).flat_map(|number| world.beat_plain(number));
     assert!(commands.next().is_none(), "nobody has to be told");
 }
+
+#[test]
+fn hundreds_of_datanodes_all_get_their_pipelines() {
+    let mut world = World::new(Rules::default());
+    for number in 1..=250 {
+        world.register(number);
+    }
+    world.open_pipelines();
+    assert_eq!(world.pipelines(ONE, PipelineState::Open).len(), 250);
+    assert_eq!(world.pipelines(THREE, PipelineState::Open).len(), 166);
+}

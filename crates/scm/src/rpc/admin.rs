@@ -51,6 +51,21 @@ impl LocationProtocol {
                     peer_roles: vec![role],
                 }));
             }
+            Type::InSafeMode
+            | Type::GetSafeModeRuleStatuses
+            | Type::ForceExitSafeMode
+            | Type::StartReplicationManager
+            | Type::StopReplicationManager
+            | Type::GetReplicationManagerStatus => self.serve_switches(kind, response),
+            _ => self.serve_state(kind, request, response)?,
+        }
+        Ok(())
+    }
+
+    /// Safe mode and the replication manager's switch.
+    fn serve_switches(&self, kind: Type, response: &mut ScmContainerLocationResponse) {
+        let shared = &self.0.shared;
+        match kind {
             Type::InSafeMode => {
                 let in_safe_mode = shared.read(|core| core.safe_mode.is_active());
                 response.in_safe_mode_response =
@@ -83,14 +98,12 @@ impl LocationProtocol {
                 response.stop_replication_manager_response =
                     Some(Box::new(StopReplicationManagerResponseProto {}));
             }
-            Type::GetReplicationManagerStatus => {
+            _ => {
                 let is_running = shared.replication_manager.load(Ordering::Relaxed);
                 response.replication_manager_status_response =
                     Some(Box::new(ReplicationManagerStatusResponseProto { is_running }));
             }
-            _ => self.serve_state(kind, request, response)?,
         }
-        Ok(())
     }
 
     #[allow(deprecated, reason = "admins' older commands still get their answers")]

@@ -108,28 +108,10 @@ impl LocationProtocol {
                         container_with_pipelines: found.collect(),
                     }));
             }
-            Type::ListContainer => {
-                let part = need(request.scm_list_container_request)?;
-                response.scm_list_container_response = Some(Box::new(self.list(&part)));
-            }
-            Type::ListContainerIDs => {
-                let part = need(request.scm_list_container_i_ds_request)?;
-                response.scm_list_container_i_ds_response = Some(Box::new(self.list_ids(&part)));
-            }
-            Type::GetContainerCount => {
-                let part = need(request.get_container_count_request)?;
-                let count = self.0.shared.read(|core| count(core, part.state));
-                response.get_container_count_response =
-                    Some(Box::new(GetContainerCountResponseProto { container_count: count }));
-            }
-            Type::GetContainerReplicas => {
-                let id = container_id(need(request.get_container_replicas_request)?.container_id);
-                let replicas = self.0.shared.read(|core| view::replicas(core, id));
-                response.get_container_replicas_response =
-                    Some(Box::new(GetContainerReplicasResponseProto {
-                        container_replica: replicas.ok_or_else(|| no_container(id))?,
-                    }));
-            }
+            Type::ListContainer
+            | Type::ListContainerIDs
+            | Type::GetContainerCount
+            | Type::GetContainerReplicas => self.serve_lists(kind, request, response)?,
             Type::AllocateContainer => {
                 let part = need(request.container_request)?;
                 response.container_response = Some(Box::new(self.allocate_container(part).await?));
@@ -153,6 +135,39 @@ impl LocationProtocol {
             | Type::DeactivatePipeline
             | Type::ClosePipeline => self.serve_pipeline(kind, request, response).await?,
             _ => self.serve_admin(kind, request, response)?,
+        }
+        Ok(())
+    }
+
+    fn serve_lists(
+        &self,
+        kind: Type,
+        request: ScmContainerLocationRequest,
+        response: &mut ScmContainerLocationResponse,
+    ) -> Result<(), RpcError> {
+        match kind {
+            Type::ListContainer => {
+                let part = need(request.scm_list_container_request)?;
+                response.scm_list_container_response = Some(Box::new(self.list(&part)));
+            }
+            Type::ListContainerIDs => {
+                let part = need(request.scm_list_container_i_ds_request)?;
+                response.scm_list_container_i_ds_response = Some(Box::new(self.list_ids(&part)));
+            }
+            Type::GetContainerCount => {
+                let part = need(request.get_container_count_request)?;
+                let count = self.0.shared.read(|core| count(core, part.state));
+                response.get_container_count_response =
+                    Some(Box::new(GetContainerCountResponseProto { container_count: count }));
+            }
+            _ => {
+                let id = container_id(need(request.get_container_replicas_request)?.container_id);
+                let replicas = self.0.shared.read(|core| view::replicas(core, id));
+                response.get_container_replicas_response =
+                    Some(Box::new(GetContainerReplicasResponseProto {
+                        container_replica: replicas.ok_or_else(|| no_container(id))?,
+                    }));
+            }
         }
         Ok(())
     }
