@@ -15,7 +15,7 @@ pub(crate) enum Bug {
     MinorityWins,
     /// An entry of an earlier term is committed by counting copies.
     CommitOldTerm,
-    /// A follower believes the commit index beyond what it compared.
+    /// A leader tells, and a follower believes, a commit index beyond what was compared.
     CommitUnverified,
     /// A follower answers before the disk has the entries.
     ReplyBeforeSync,

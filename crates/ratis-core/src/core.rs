@@ -362,7 +362,9 @@ impl Core {
 
     /// Marks entries as committed, as far as they are durable here.
     pub(crate) fn commit_to(&mut self, index: Option<u64>) {
-        let index = index.min(self.durable);
+        let durable =
+            if planted!(self, LeaderCountsUnsynced) { self.log.last_index() } else { self.durable };
+        let index = index.min(durable);
         if index <= self.commit {
             return;
         }

@@ -83,6 +83,7 @@ pub enum Outcome {
 }
 
 /// Something for the engine to do, see the rules in the [module](self).
+#[expect(clippy::large_enum_variant, reason = "most effects are the large ones")]
 #[derive(Clone, PartialEq, Debug)]
 pub enum Effect {
     /// Write `raft-meta` and sync it **before** anything that follows in the list.

@@ -406,7 +406,11 @@ impl Core {
         // With entries in flight only what is confirmed can be relied on.
         let known = if idle { peer.next.checked_sub(1) } else { peer.matched };
         let previous = known.and_then(|index| self.place(index));
-        let commit = self.commit.min(previous.map(|at| at.index));
+        let commit = if planted!(self, CommitUnverified) {
+            self.commit
+        } else {
+            self.commit.min(previous.map(|at| at.index))
+        };
         let gossip = peer.gossiped_at.is_none_or(|at| now.saturating_sub(at) >= gossip_interval);
         let Some(leading) = self.leading_mut() else { return };
         let call = leading.next_call();

@@ -12,10 +12,12 @@
 
 mod chaos;
 mod checks;
+mod describe;
 mod disk;
 mod net;
 mod node;
 mod rng;
+mod traffic;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -127,24 +129,39 @@ fn the_same_seed_gives_the_same_run() {
     }
 }
 
-/// Every planted mistake is found; how soon is printed. `RAFT_SIM_BUG=n` looks at one of them.
-#[test]
-fn planted_bugs_are_found() {
-    let only = env("RAFT_SIM_BUG").and_then(|at| usize::try_from(at).ok());
+/// Looks for a planted mistake in `runs` runs: after how many it was found, and how it showed.
+fn hunt(bug: Bug, runs: u64) -> Option<(u64, String)> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
+    let found = (0..runs).find_map(|seed| {
+        run(seed, Some(bug), &mut None).err().map(|violation| (seed + 1, violation))
+    });
+    std::panic::set_hook(hook);
+    found
+}
+
+/// The mistakes that show soonest, so that the checks themselves are checked with every test run.
+#[test]
+fn coarse_planted_bugs_are_found_at_once() {
+    for bug in [Bug::VoteNotSaved, Bug::VoteForOldLog, Bug::MinorityWins, Bug::PreviousNotChecked] {
+        assert!(hunt(bug, RUNS).is_some(), "{bug:?} was not found in {RUNS} runs");
+    }
+}
+
+/// Every planted mistake is found; how soon is printed. `RAFT_SIM_BUG=n` looks at one of them.
+#[test]
+#[ignore = "takes minutes"]
+fn planted_bugs_are_found() {
+    let only = env("RAFT_SIM_BUG").and_then(|at| usize::try_from(at).ok());
     let mut missed = Vec::new();
     for (at, bug) in Bug::ALL.into_iter().enumerate() {
         if only.is_some_and(|only| only != at) {
             continue;
         }
-        let found = (0..RUNS_PER_BUG)
-            .find_map(|seed| run(seed, Some(bug), &mut None).err().map(|it| (seed + 1, it)));
-        match found {
+        match hunt(bug, RUNS_PER_BUG) {
             Some((runs, violation)) => println!("{bug:?}: run {runs}: {violation}"),
             None => missed.push(bug),
         }
     }
-    std::panic::set_hook(hook);
     assert!(missed.is_empty(), "not found: {missed:?}");
 }

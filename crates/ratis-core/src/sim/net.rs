@@ -49,7 +49,11 @@ impl Net {
         Self {
             loss: if calm { 0 } else { rng.range(0, 200) },
             duplication: if calm { 0 } else { rng.range(0, 100) },
-            stray: if rng.chance(500) { rng.range(0, 60) } else { 0 },
+            stray: match rng.range(0, 9) {
+                0..=4 => 0,
+                5..=8 => rng.range(0, 60),
+                _ => rng.range(60, 400),
+            },
             delay_max: rng.range(1, 40),
             noticed: rng.range(0, 1000),
             cut: BTreeSet::new(),

@@ -4,22 +4,23 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use bytes::Bytes;
-use prost::Message as _;
 use ratis_proto::common::log_entry_proto::LogEntryBody;
 use ratis_proto::common::{LogEntryProto, RaftConfigurationProto, RaftPeerProto};
 
 use super::Summary;
 use super::chaos::Plan;
 use super::checks::Checks;
+use super::describe;
 use super::disk::{Disk, Entries, Write};
-use super::net::{Net, Packet, Request};
+use super::net::{Net, Packet};
 use super::node::{Caller, Node};
 use super::rng::Rng;
 use crate::bugs::Bug;
 use crate::types::TermIndex;
-use crate::{Core, Effect, Message, Outcome, PeerId, Reply, Role, Settings};
+use crate::{Core, Effect, Outcome, PeerId, Role, Settings};
 
 /// Something that happens at a time. `life` voids events of a node's earlier life.
+#[expect(clippy::large_enum_variant, reason = "most events are deliveries")]
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     Deliver { from: usize, to: usize, packet: Packet },
@@ -147,6 +148,9 @@ impl World {
         self.at(1, Event::Client);
         self.at(1, Event::Chaos);
         self.run_until(self.plan.duration)?;
+        if self.bug.is_some() {
+            return Ok(());
+        }
         self.heal()?;
         self.run_until(self.plan.duration + self.plan.recovery)?;
         self.check_recovered().map_err(|violation| format!("{violation}\n{}", self.overview()))
@@ -346,7 +350,7 @@ impl World {
     fn perform(&mut self, node: usize) -> Result<(), String> {
         while !self.nodes[node].saving {
             let Some(effect) = self.nodes[node].waiting.front() else { return Ok(()) };
-            trace!(self, "n{node} {}", describe(effect));
+            trace!(self, "n{node} {}", describe::effect(effect));
             if matches!(effect, Effect::SaveVote(_)) {
                 let life = self.nodes[node].life;
                 self.nodes[node].saving = true;
@@ -528,188 +532,5 @@ impl World {
             }
         }
         self.with_core(node, |core, now| core.snapshot_installed(now, at))
-    }
-
-    // ---- network ------------------------------------------------------------------------------
-
-    fn send(&mut self, from: usize, to: usize, message: Message) -> Result<(), String> {
-        let request = match message {
-            Message::Vote(request) => Request::Vote(request),
-            Message::Snapshot(request) => Request::Snapshot(request),
-            Message::StartElection(request) => Request::StartElection(request),
-            Message::ReadIndex(request) => Request::ReadIndex(request),
-            Message::Append { mut request, entries } => {
-                for index in entries {
-                    let it = &self.nodes[from];
-                    let loaded = it.loaded.get(&to).and_then(|(first, loaded)| {
-                        loaded.get(usize::try_from(index.checked_sub(*first)?).ok()?)
-                    });
-                    let hot = it.log.get(index);
-                    let Some(entry) = hot.or(loaded) else {
-                        return Err(format!("n{from} sends {index}, which it does not have"));
-                    };
-                    request.entries.push(entry.clone());
-                }
-                Request::Append(request)
-            }
-        };
-        let life = self.nodes[from].life;
-        if to >= self.nodes.len() {
-            return Ok(());
-        }
-        if self.net.is_cut(from, to) || self.rng.chance(self.net.loss) {
-            if matches!(request, Request::Vote(_)) || self.rng.chance(self.net.noticed) {
-                let delay = self.rng.range(1, 100);
-                let packet = Packet::Failed { life, request };
-                self.at(delay, Event::Deliver { from: to, to: from, packet });
-            }
-            return Ok(());
-        }
-        let to_life = self.nodes[to].life;
-        self.transmit(from, to, Packet::Request { life, to_life, request });
-        Ok(())
-    }
-
-    fn transmit(&mut self, from: usize, to: usize, packet: Packet) {
-        if to >= self.nodes.len() || self.net.is_cut(from, to) || self.rng.chance(self.net.loss) {
-            return;
-        }
-        if self.rng.chance(self.net.duplication) {
-            let delay = self.net.delay(&mut self.rng);
-            self.at(delay, Event::Deliver { from, to, packet: packet.clone() });
-        }
-        let delay = self.net.delay(&mut self.rng);
-        self.at(delay, Event::Deliver { from, to, packet });
-    }
-
-    fn deliver(&mut self, from: usize, to: usize, packet: Packet) -> Result<(), String> {
-        if self.nodes[to].core.is_none() {
-            if let Packet::Request { life, request, .. } = packet {
-                let packet = Packet::Failed { life, request };
-                self.at(1, Event::Deliver { from: to, to: from, packet });
-            }
-            return Ok(());
-        }
-        match packet {
-            Packet::Request { to_life, .. } if to_life < self.nodes[to].wiped_in => Ok(()),
-            Packet::Request { life, request, .. } => self.receive(from, to, life, request),
-            Packet::Reply { life, asked, reply } => {
-                if self.nodes[to].life != life {
-                    return Ok(());
-                }
-                trace!(self, "n{to} <- n{from} {reply:?}");
-                self.with_core(to, |core, now| answer(core, now, &id(from), asked, reply))
-            }
-            Packet::Failed { life, request } => {
-                if self.nodes[to].life != life {
-                    return Ok(());
-                }
-                let retry = self.rng.range(0, 20);
-                self.with_core(to, |core, now| match request {
-                    Request::Vote(request) => core.vote_failed(now, &id(from), &request),
-                    Request::Append(request) => {
-                        let call = request.server_request.map(|header| header.call_id);
-                        core.stream_failed(now, &id(from), call, now + retry);
-                    }
-                    Request::ReadIndex(request) => {
-                        let call = request.server_request.map_or(0, |header| header.call_id);
-                        core.read_index_failed(now, crate::RequestId(call));
-                    }
-                    Request::Snapshot(_) | Request::StartElection(_) => {}
-                })
-            }
-        }
-    }
-
-    fn receive(
-        &mut self,
-        from: usize,
-        to: usize,
-        life: u64,
-        request: Request,
-    ) -> Result<(), String> {
-        trace!(self, "n{to} <- n{from} {}", describe_request(&request));
-        let asked = match &request {
-            Request::Vote(request) => Some(request.clone()),
-            _ => None,
-        };
-        let token = self.nodes[to].token(Caller { node: from, life, asked });
-        self.with_core(to, |core, now| match request {
-            Request::Vote(request) => core.vote_request(now, token, request),
-            Request::Append(request) => core.append_request(now, token, request),
-            Request::Snapshot(request) => core.snapshot_request(now, token, request),
-            Request::StartElection(request) => core.start_election_request(now, token, &request),
-            Request::ReadIndex(request) => core.read_index_request(now, token, request),
-        })
-    }
-}
-
-fn answer(
-    core: &mut Core,
-    now: u64,
-    from: &PeerId,
-    asked: Option<ratis_proto::common::RequestVoteRequestProto>,
-    reply: Reply,
-) {
-    match reply {
-        Reply::Vote(reply) => {
-            if let Some(asked) = asked {
-                core.vote_reply(now, from, &asked, &reply);
-            }
-        }
-        Reply::Append(reply) => core.append_reply(now, from, &reply),
-        Reply::Snapshot(reply) => core.snapshot_reply(now, from, &reply),
-        Reply::StartElection(reply) => core.start_election_reply(now, from, &reply),
-        Reply::ReadIndex(reply) => core.read_index_reply(now, from, &reply),
-    }
-}
-
-fn describe(effect: &Effect) -> String {
-    match effect {
-        Effect::Append(entries) => {
-            let list: Vec<_> = entries
-                .iter()
-                .map(|entry| format!("{}@{}({}B)", entry.index, entry.term, entry.encoded_len()))
-                .collect();
-            format!("Append {}", list.join(" "))
-        }
-        Effect::Send(to, Message::Append { request, entries }) => format!(
-            "Send {to} append {entries:?} term {} previous {:?} commit {:?} call {:?}",
-            request.leader_term,
-            request.previous_log,
-            request.leader_commit as i64,
-            request.server_request.as_ref().map(|header| header.call_id & 0xff_ffff)
-        ),
-        Effect::Send(to, Message::Vote(request)) => format!(
-            "Send {to} vote term {} pre {} last {:?}",
-            request.candidate_term, request.pre_vote, request.candidate_last_entry
-        ),
-        Effect::Reply(_, Reply::Append(reply)) => format!(
-            "Reply append {:?} next {} match {} commit {} term {}",
-            reply.result(),
-            reply.next_index,
-            reply.match_index as i64,
-            reply.follower_commit as i64,
-            reply.term
-        ),
-        other => format!("{other:?}"),
-    }
-}
-
-fn describe_request(request: &Request) -> String {
-    match request {
-        Request::Vote(request) => {
-            format!("vote term {} pre {}", request.candidate_term, request.pre_vote)
-        }
-        Request::Append(request) => format!(
-            "append term {} previous {:?} entries {:?} commit {}",
-            request.leader_term,
-            request.previous_log,
-            request.entries.iter().map(|entry| (entry.index, entry.term)).collect::<Vec<_>>(),
-            request.leader_commit as i64,
-        ),
-        Request::Snapshot(_) => "snapshot".to_owned(),
-        Request::StartElection(_) => "start election".to_owned(),
-        Request::ReadIndex(_) => "read index".to_owned(),
     }
 }
