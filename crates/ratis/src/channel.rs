@@ -9,8 +9,10 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::exception::Exception;
 
-/// Bytes that may be in flight on a stream or connection before the receiver has read them.
-pub(crate) const WINDOW_BYTES: u32 = 16 << 20;
+/// Bytes that may be in flight on a stream before the receiver has read them.
+pub(crate) const STREAM_WINDOW_BYTES: u32 = 16 << 20;
+/// The same for all streams of a connection: a stream that stands still must not stop the others.
+pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 512 << 20;
 /// How long a connection attempt may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An idle connection is probed after this long.
@@ -47,8 +49,8 @@ impl Channels {
             .map_err(|e| Exception::illegal_argument(format!("address {address:?}: {e}")))?
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
-            .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT);
         let channel = endpoint.connect_lazy();

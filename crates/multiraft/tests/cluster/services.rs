@@ -279,7 +279,7 @@ async fn large_chunks_reach_every_member_through_our_client() {
 #[ignore = "a measurement"]
 async fn measure_large_chunks() {
     const CHUNK_BYTES: usize = 4 << 20;
-    const CHUNKS: usize = 256;
+    const CHUNKS: usize = 96;
     let root = tempfile::tempdir_in("/var/tmp").unwrap();
     let (nodes, peers) = ring(root.path(), &["a", "b", "c"]).await;
     let client = client(&peers, None);

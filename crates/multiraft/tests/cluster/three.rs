@@ -339,3 +339,55 @@ async fn a_fourth_member_joins_and_an_old_one_leaves() {
     assert_eq!(ring.nodes[at].raft.info(GROUP).unwrap().peers.len(), 3);
     ring.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_groups_share_connections_and_disks() {
+    let root = tempfile::tempdir().unwrap();
+    let tune = |s: &mut RaftSettings| {
+        // As datanodes have it: hundreds of groups cannot beat ten times a second each.
+        s.election_timeout_min = Duration::from_secs(5);
+        s.election_timeout_max = Duration::from_millis(5_200);
+    };
+    let ring = Ring::start(root.path(), tune).await;
+    let peers = ring.peers();
+    let groups: Vec<_> = (1_000..1_230).map(Uuid::from_u128).collect();
+    let adding = ring.nodes.iter().map(|node| {
+        let (raft, groups, peers) = (node.raft.clone(), groups.clone(), peers.clone());
+        tokio::spawn(async move {
+            for group in groups {
+                raft.add_group(group, peers.clone()).await.unwrap();
+            }
+        })
+    });
+    for added in adding.collect::<Vec<_>>() {
+        added.await.unwrap();
+    }
+    let writes: Vec<_> = groups
+        .iter()
+        .map(|group| {
+            let rafts: Vec<_> = ring.nodes.iter().map(|n| n.raft.clone()).collect();
+            let group = *group;
+            tokio::spawn(async move {
+                for attempt in 0..6_000 {
+                    let request = crate::node::request(1, "one");
+                    let raft = &rafts[attempt % 3];
+                    if raft.write(group, request).await.is_ok() {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                panic!("{group} took no write");
+            })
+        })
+        .collect();
+    for write in writes {
+        write.await.unwrap();
+    }
+    for node in &ring.nodes {
+        until("every group has it everywhere", || {
+            groups.iter().all(|g| node.applied(*g) == ["one"])
+        })
+        .await;
+    }
+    ring.stop().await;
+}

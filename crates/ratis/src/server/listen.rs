@@ -14,13 +14,18 @@ use tonic::service::RoutesBuilder;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
-use crate::channel::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, WINDOW_BYTES};
+use crate::channel::{
+    CONNECTION_WINDOW_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_WINDOW_BYTES,
+};
 use crate::server::admin_service::{AdminHandler, AdminService};
 use crate::server::client_service::{ClientHandler, ClientService};
 use crate::server::peer_service::{PeerHandler, PeerService};
 
 /// Largest HTTP/2 frame we take, in bytes: fewer, larger reads of bulk data.
 const FRAME_BYTES_MAX: u32 = 1 << 20;
+
+/// Streams of a connection. Every group keeps two open to each of its peers.
+const STREAMS_MAX: u32 = 100_000;
 
 /// How long connections may take to end when the services stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -140,8 +145,9 @@ impl Services {
 
 fn serve(listener: TcpListener, routes: RoutesBuilder, stop: CancellationToken) -> JoinHandle<()> {
     let server = Server::builder()
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(Some(STREAMS_MAX))
         .max_frame_size(FRAME_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
