@@ -11,6 +11,8 @@ from xml.sax.saxutils import escape
 
 HOST = "127.0.0.1"
 DATANODES = 3
+# Each open container reserves this much, on a machine that may have little.
+CONTAINER_SIZE = "512MB"
 # A daemon that has not closed its ports and files after this time fails the suite.
 STOP_SECONDS_MAX = 30
 START_SECONDS_MAX = 180
@@ -73,7 +75,7 @@ class Cluster:
     def __init__(self, binary, root, settings):
         self.binary = str(binary)
         self.root = root
-        self.settings = settings
+        self.settings = {"ozone.scm.container.size": CONTAINER_SIZE} | settings
         self.processes = {}
 
     @property
@@ -167,7 +169,6 @@ class Separate(Cluster):
         address = lambda: f"{HOST}:{next(ports)}"  # noqa: E731
         datanode_address = address()
         common = {
-            "ozone.scm.container.size": "1GB",
             "hdds.scm.safemode.min.datanode": DATANODES,
             "hdds.datanode.dir.du.reserved.percent": 0,
             "hdds.heartbeat.interval": "1s",

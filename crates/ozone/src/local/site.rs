@@ -98,6 +98,8 @@ fn common(plan: &mut Plan) -> anyhow::Result<Pairs> {
         ("hdds.scm.wait.time.after.safemode.exit", "3s".to_owned()),
         ("hdds.heartbeat.interval", "1s".to_owned()),
         ("hdds.datanode.hostname", plan.host.to_string()),
+        // Each open container reserves its size on its disk, and all datanodes share one here.
+        ("ozone.scm.container.size", "1GB".to_owned()),
         // A laptop's disk is shared with everything else on it.
         ("hdds.datanode.dir.du.reserved.percent", "0".to_owned()),
     ];
