@@ -44,6 +44,8 @@ pub(crate) struct Leading {
     /// Who waits for the configuration in force to be committed.
     pub(crate) conf_request: Option<RequestId>,
     pub(crate) transfer: Option<Transfer>,
+    /// After a follower of higher priority did not take over.
+    pub(crate) yield_not_before: Millis,
     pub(crate) reads: Vec<WaitingRead>,
 }
 
@@ -94,6 +96,7 @@ impl Core {
             staging: None,
             conf_request: None,
             transfer: None,
+            yield_not_before: 0,
             reads: Vec::new(),
         }));
         self.leader = Some(self.settings.id.clone());

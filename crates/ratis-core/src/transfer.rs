@@ -96,8 +96,10 @@ impl Core {
 
     pub(crate) fn tick_transfer(&mut self) {
         let now = self.now;
+        let again = now.saturating_add(self.settings.election_timeout_max);
         let Some(leading) = self.leading_mut() else { return };
         if leading.transfer.as_ref().is_some_and(|transfer| now >= transfer.deadline) {
+            leading.yield_not_before = again;
             if let Some(id) = leading.transfer.take().and_then(|transfer| transfer.id) {
                 self.finish(id, Outcome::TimedOut);
             }
@@ -125,13 +127,14 @@ impl Core {
         }
     }
 
-    /// A follower of higher priority that has everything takes over.
+    /// A follower of higher priority that has everything and answers takes over.
     pub(crate) fn yield_to_higher_priority(&mut self) {
         let conf = self.conf();
         let me = &self.settings.id;
         let last = self.log.last_index();
         let Some(leading) = self.leading() else { return };
-        if leading.transfer.is_some() || leading.staging.is_some() {
+        let busy = leading.transfer.is_some() || leading.staging.is_some();
+        if busy || self.now < leading.yield_not_before {
             return;
         }
         let mine = conf.priority(me);
@@ -140,7 +143,10 @@ impl Core {
             return;
         }
         let heir = conf.voters.iter().find(|id| {
-            let complete = leading.progress.get(id).is_some_and(|peer| peer.matched >= last);
+            let complete = leading.progress.get(id).is_some_and(|peer| {
+                let silence = self.now.saturating_sub(peer.last_reply);
+                peer.matched >= last && silence < self.settings.election_timeout_min
+            });
             conf.priority(id) == highest && complete
         });
         if let Some(heir) = heir.cloned() {
@@ -172,13 +178,21 @@ impl Core {
         }
     }
 
-    /// The chosen follower answered; whether it wins will show by itself.
+    /// The chosen follower answered; whether it wins will show by itself. If it refuses, a leader that
+    /// yields of its own accord goes on leading for a while.
     pub fn start_election_reply(
         &mut self,
         now: Millis,
-        _from: &PeerId,
-        _reply: &StartLeaderElectionReplyProto,
+        from: &PeerId,
+        reply: &StartLeaderElectionReplyProto,
     ) {
         self.advance_clock(now);
+        let willing = reply.server_reply.as_ref().is_some_and(|header| header.success);
+        let again = self.now.saturating_add(self.settings.election_timeout_max);
+        let Some(leading) = self.leading_mut() else { return };
+        let yielding = |it: &mut Transfer| it.id.is_none() && it.to == *from;
+        if !willing && leading.transfer.take_if(yielding).is_some() {
+            leading.yield_not_before = again;
+        }
     }
 }

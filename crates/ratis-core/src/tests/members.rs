@@ -165,6 +165,23 @@ fn leadership_goes_to_a_complete_follower_of_higher_priority() {
 }
 
 #[test]
+fn a_leader_goes_on_when_the_follower_of_higher_priority_refuses() {
+    let ranked = vec![peer("a", 0), peer("b", 1)];
+    let mut a = Member::with(ranked, Recovered::default()).lead();
+    let sent = a.did.clone();
+    a.flush();
+    a.did = sent;
+    a.takes("b");
+    a.apply();
+    a.wait(30);
+    let refusal = ratis_proto::common::StartLeaderElectionReplyProto::default();
+    a.act(|core, now| core.start_election_reply(now, &PeerId::from("b"), &refusal));
+    a.propose();
+    a.wait(30);
+    assert_eq!(a.core.check_leader(), Ok(()), "it does not try again at once");
+}
+
+#[test]
 fn a_transfer_needs_a_voter_of_highest_priority_and_is_done_when_it_leads() {
     let mut a = Member::of(&["a", "b", "c"]).lead();
     let sent = a.did.clone();
