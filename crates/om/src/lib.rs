@@ -11,6 +11,7 @@
 //! and the row `#TRANSACTIONINFO` in each batch says how far, so that a restart replays the rest.
 //! Apply reads no clock and asks nobody. Start reading at [`server`].
 
+mod admin;
 mod blocks;
 mod double_buffer;
 mod ids;

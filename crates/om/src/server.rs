@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use hadoop_rpc::name_uuid_from_bytes;
-use hadoop_rpc::server::{RpcServer, ServerSettings};
+use hadoop_rpc::server::{Protocol, RpcServer, ServerSettings};
 use hdds_client::addresses::{self, HostPort, ScmPort};
 use hdds_client::scm::{ScmBlockClient, ScmClient};
 use multiraft::{GroupId, Leadership, MultiRaft, PeerId, RaftSettings, Role};
@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::admin::{self, OmAdminProtocol, OmInterServiceProtocol, ReconfigureProtocol};
 use crate::blocks::BlockPool;
 use crate::double_buffer::DoubleBuffer;
 use crate::ids::{UniqueIds, now_ms};
@@ -99,9 +100,8 @@ impl Om {
         await_leader(leadership.clone()).await?;
 
         let service = Arc::new(service(conf, settings, cache, raft, group, leadership)?);
-        let protocol = Arc::new(OzoneManagerProtocol(service.clone()));
         let limits = ServerSettings::read(conf)?;
-        let rpc = RpcServer::start(address, limits, vec![(rpc::PROTOCOL, protocol)])
+        let rpc = RpcServer::start(address, limits, protocols(&service))
             .await
             .with_context(|| format!("listening on {address}"))?;
         let stop = CancellationToken::new();
@@ -133,6 +133,15 @@ impl Om {
         tokio::task::spawn_blocking(move || buffer.stop()).await??;
         Ok(())
     }
+}
+
+fn protocols(service: &Arc<Service>) -> Vec<(&'static str, Arc<dyn Protocol>)> {
+    vec![
+        (rpc::PROTOCOL, Arc::new(OzoneManagerProtocol(service.clone()))),
+        (admin::ADMIN, Arc::new(OmAdminProtocol(service.clone()))),
+        (admin::INTER_SERVICE, Arc::new(OmInterServiceProtocol)),
+        (admin::RECONFIGURE, Arc::new(ReconfigureProtocol)),
+    ]
 }
 
 fn service(

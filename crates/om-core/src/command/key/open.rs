@@ -27,6 +27,9 @@ pub(crate) fn prepare(
     blocks_min: u64,
 ) -> Result<Option<BlocksWanted>, Failure> {
     names::check_not_snapshot(&args.key_name, "create")?;
+    if args.key_name.is_empty() {
+        return Err(Failure::new(Status::InvalidKeyName, "Invalid KeyPath, empty keyName"));
+    }
     if ns.rules.key_characters_checked {
         names::check_key_characters(&args.key_name)?;
     }
