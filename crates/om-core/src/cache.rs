@@ -17,10 +17,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use om_proto::{BucketInfo, VolumeInfo};
 use ozone_db::{Batch, DbError, Range, Store};
 use parking_lot::{Mutex, RwLock};
 
 use crate::tables;
+
+mod resident;
+pub(crate) use resident::Resident;
 
 /// Rows that a scan copies out of a generation at once.
 const SCAN_CHUNK_ROWS: usize = 256;
@@ -86,12 +90,20 @@ pub struct Flush {
 pub struct TableCache {
     store: Arc<dyn Store>,
     generations: RwLock<Generations>,
+    /// Decoded: every request reads one of each.
+    pub(crate) volumes: Resident<VolumeInfo>,
+    pub(crate) buckets: Resident<BucketInfo>,
 }
 
 impl TableCache {
     /// An empty cache over `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, generations: RwLock::default() }
+        Self {
+            store,
+            generations: RwLock::default(),
+            volumes: Resident::default(),
+            buckets: Resident::default(),
+        }
     }
 
     /// The database below.
@@ -183,8 +195,15 @@ impl TableCache {
         let current = &generations.current;
         let mut added = 0;
         for Change { slot, key, value } in changes {
+            let resident =
+                (slot == tables::BUCKET.slot || slot == tables::VOLUME.slot).then(|| key.clone());
             if current.tables[slot].write().insert(key, value).is_none() {
                 added += 1;
+            }
+            if let Some(key) = resident {
+                // After the new row is visible: who reads from now on keeps the new one.
+                self.buckets.forget(&key);
+                self.volumes.forget(&key);
             }
         }
         current.rows.fetch_add(added, Ordering::Relaxed);

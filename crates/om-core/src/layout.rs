@@ -9,6 +9,8 @@
 //! Handlers ask a [`Bucket`] to [`walk`](Bucket::walk) a name and edit rows through the [`Walk`]; none
 //! of them knows which tables that means.
 
+use std::sync::Arc;
+
 use om_proto::{BucketInfo, BucketLayoutProto, DirectoryInfo, KeyArgs, KeyInfo, OzoneAclInfo};
 
 use crate::acl;
@@ -71,8 +73,8 @@ impl Layout {
 /// A bucket that keys live in (never a link).
 #[derive(Clone, Debug)]
 pub struct Bucket {
-    /// Its row.
-    pub info: BucketInfo,
+    /// Its row, shared with the cache until it is changed.
+    pub info: Arc<BucketInfo>,
     /// Its layout.
     pub layout: Layout,
     /// Object id of the volume; only filled where paths are made of ids.
@@ -111,6 +113,11 @@ impl Bucket {
     /// Volume and bucket.
     pub fn names(&self) -> (&str, &str) {
         (&self.info.volume_name, &self.info.bucket_name)
+    }
+
+    /// Its row, to be changed.
+    pub fn info_mut(&mut self) -> &mut BucketInfo {
+        Arc::make_mut(&mut self.info)
     }
 
     /// Object id.

@@ -1,13 +1,14 @@
 //! The state as one transaction sees it: rows of the cache, and the edits made so far.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use om_proto::{BucketInfo, Status, VolumeInfo};
 use ozone_db::{DbError, Range, prefix_end};
 use prost::Message;
 
-use crate::cache::{Change, TableCache};
+use crate::cache::{Change, Resident, TableCache};
 use crate::error::Failure;
 use crate::layout::{Bucket, Layout};
 use crate::rules::Rules;
@@ -161,8 +162,8 @@ impl<'a> Namespace<'a> {
     ///
     /// # Errors
     /// VOLUME_NOT_FOUND or BUCKET_NOT_FOUND, in the words of prepare and of reads.
-    pub fn bucket_row(&self, volume: &str, bucket: &str) -> Result<BucketInfo, Failure> {
-        if let Some(info) = self.get(&tables::BUCKET, &tables::bucket_key(volume, bucket))? {
+    pub fn bucket_row(&self, volume: &str, bucket: &str) -> Result<Arc<BucketInfo>, Failure> {
+        if let Some(info) = self.resident_bucket(volume, bucket)? {
             return Ok(info);
         }
         if self.has(&tables::VOLUME, &tables::volume_key(volume))? {
@@ -203,7 +204,7 @@ impl<'a> Namespace<'a> {
     /// # Errors
     /// VOLUME_NOT_FOUND, BUCKET_NOT_FOUND, in the words of apply.
     pub fn bucket(&self, volume: &str, bucket: &str) -> Result<Bucket, Failure> {
-        match self.get(&tables::BUCKET, &tables::bucket_key(volume, bucket))? {
+        match self.resident_bucket(volume, bucket)? {
             Some(info) => self.with_ids(info),
             None if self.has(&tables::VOLUME, &tables::volume_key(volume))? => {
                 Err(Failure::new(Status::BucketNotFound, "Bucket not found"))
@@ -212,11 +213,50 @@ impl<'a> Namespace<'a> {
         }
     }
 
-    fn with_ids(&self, info: BucketInfo) -> Result<Bucket, Failure> {
+    fn resident_bucket(
+        &self,
+        volume: &str,
+        bucket: &str,
+    ) -> Result<Option<Arc<BucketInfo>>, DbError> {
+        let key = tables::bucket_key(volume, bucket);
+        self.resident(&tables::BUCKET, &self.cache.buckets, &key)
+    }
+
+    /// A row that is kept decoded.
+    fn resident<V: Message + Default>(
+        &self,
+        table: &Table<V>,
+        rows: &Resident<V>,
+        key: &[u8],
+    ) -> Result<Option<Arc<V>>, DbError> {
+        if self.edits.iter().any(|edit| edit.slot == table.slot && edit.key == key) {
+            return Ok(self.get(table, key)?.map(Arc::new));
+        }
+        if let Some(row) = rows.get(key) {
+            return Ok(Some(row));
+        }
+        let version = rows.version();
+        let row = self.get(table, key)?.map(Arc::new);
+        if let Some(row) = &row {
+            rows.keep(version, key, row.clone());
+        }
+        Ok(row)
+    }
+
+    /// Object id of a volume.
+    fn volume_id(&self, volume: &str) -> Result<u64, Failure> {
+        let key = tables::volume_key(volume);
+        let row = self.resident(&tables::VOLUME, &self.cache.volumes, &key)?;
+        row.and_then(|row| row.object_id).ok_or_else(|| {
+            Failure::new(Status::VolumeNotFound, format!("Volume {volume} is not found"))
+        })
+    }
+
+    fn with_ids(&self, info: Arc<BucketInfo>) -> Result<Bucket, Failure> {
         let layout = Layout::of(&info, self.rules);
         // Only paths by id need the volume's id: the others spare themselves the row.
         let volume_id = match layout {
-            Layout::FileSystem => self.volume(&info.volume_name)?.object_id.unwrap_or(0),
+            Layout::FileSystem => self.volume_id(&info.volume_name)?,
             Layout::ObjectStore | Layout::Legacy { .. } => 0,
         };
         Ok(Bucket { layout, volume_id, info })

@@ -3,6 +3,8 @@
 pub mod edit;
 pub mod get;
 
+use std::sync::Arc;
+
 use om_proto::ozone_obj::ObjectType;
 use om_proto::{BucketInfo, KeyInfo, OzoneAclInfo, OzoneObj, Status, VolumeInfo};
 
@@ -30,7 +32,7 @@ impl Owner {
             (ObjectType::Volume, Some(volume), None, None) => ns.volume(volume).map(Self::Volume),
             (ObjectType::Bucket, Some(volume), Some(bucket), None) => {
                 let real = ns.resolve(volume, bucket)?;
-                Ok(Self::Bucket(real.info))
+                Ok(Self::Bucket(Arc::unwrap_or_clone(real.info)))
             }
             (ObjectType::Key, Some(volume), Some(bucket), Some(key)) => {
                 let bucket = ns.resolve(volume, bucket)?;

@@ -6,6 +6,8 @@ pub mod info;
 pub mod list;
 pub mod set_property;
 
+use std::sync::Arc;
+
 use om_proto::{BucketInfo, Status, VolumeInfo};
 
 use crate::error::{Failure, OmError};
@@ -19,7 +21,7 @@ fn enriched(ns: &Namespace<'_>, link: BucketInfo) -> Result<BucketInfo, Failure>
         return Ok(link);
     };
     let real = match ns.resolve(volume, bucket) {
-        Ok(real) => real.info,
+        Ok(real) => Arc::unwrap_or_clone(real.info),
         Err(Failure::Refused(error))
             if matches!(error.status, Status::BucketNotFound | Status::VolumeNotFound) =>
         {

@@ -1,5 +1,7 @@
 //! `InfoBucket`.
 
+use std::sync::Arc;
+
 use om_proto::{InfoBucketRequest, InfoBucketResponse, OmResponse};
 
 use crate::command::Read;
@@ -12,7 +14,7 @@ pub(crate) fn read(
     reply: &mut OmResponse,
 ) -> Result<Read, Failure> {
     let row = ns.bucket_row(&request.volume_name, &request.bucket_name)?;
-    let bucket_info = Some(super::enriched(ns, row)?);
+    let bucket_info = Some(super::enriched(ns, Arc::unwrap_or_clone(row))?);
     reply.info_bucket_response = Some(Box::new(InfoBucketResponse { bucket_info }));
     Ok(Read::Reply)
 }

@@ -74,7 +74,7 @@ impl Write for CreateDirectoryRequest {
         let created = walk.missing.len() + 1;
         quota::check_names(&bucket.info, created)?;
 
-        quota::charge(&mut bucket.info, 0, created);
+        quota::charge(bucket.info_mut(), 0, created);
         walk.put_missing(ns, &bucket, user, &args, at);
         walk.put_folder(ns, &bucket, user, &args, at);
         ns.put_bucket(&bucket.info);

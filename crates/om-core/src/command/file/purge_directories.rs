@@ -48,7 +48,7 @@ impl Write for PurgeDirectoriesRequest {
                 let row = tables::path_key(ids.0, ids.1, parent, names::leaf(&folder.key_name));
                 let deleted = tables::with_id(&row, folder.object_id.unwrap_or(0));
                 if let Some(bucket) = &mut bucket {
-                    quota::release(&mut bucket.info, 0, 1, true);
+                    quota::release(bucket.info_mut(), 0, 1, true);
                 }
                 ns.remove(&tables::DIRECTORY, row);
                 ns.put(&tables::DELETED_DIRECTORY, deleted, &folder);
@@ -58,7 +58,7 @@ impl Write for PurgeDirectoriesRequest {
             }
             if let Some(row) = path.deleted_dir {
                 if let Some(bucket) = &mut bucket {
-                    quota::purge(&mut bucket.info, 0, 1);
+                    quota::purge(bucket.info_mut(), 0, 1);
                 }
                 ns.remove(&tables::DELETED_DIRECTORY, row.into_bytes());
             }
@@ -83,7 +83,7 @@ fn delete_sub_file(
     ns.remove(&tables::FILE, row);
     let has_blocks = !key::is_empty(&file);
     if let Some(bucket) = bucket {
-        quota::release(&mut bucket.info, key::replicated_blocks(&file), 1, has_blocks);
+        quota::release(bucket.info_mut(), key::replicated_blocks(&file), 1, has_blocks);
     }
     if has_blocks {
         let row = tables::flat_key(&file.volume_name, &file.bucket_name, &file.key_name);

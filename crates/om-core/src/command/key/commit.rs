@@ -142,7 +142,7 @@ fn settle(
     replaced: Option<KeyInfo>,
 ) -> Result<Option<KeyInfo>, OmError> {
     let mut space = key::replicated_size(committed).cast_signed();
-    let info = &mut bucket.info;
+    let info = bucket.info_mut();
     let Some(mut old) = replaced.filter(|_| !info.is_version_enabled) else {
         quota::check_names(info, 1)?;
         quota::check_bytes(info, space)?;

@@ -69,7 +69,7 @@ impl Write for DeleteKeyRequest {
 /// Removes a key; its blocks go to the deleted table. The caller writes the bucket back.
 pub(crate) fn delete_file(ns: &mut Namespace<'_>, bucket: &mut Bucket, file: KeyInfo, at: At) {
     let has_blocks = !key::is_empty(&file);
-    quota::release(&mut bucket.info, key::replicated_blocks(&file), 1, has_blocks);
+    quota::release(bucket.info_mut(), key::replicated_blocks(&file), 1, has_blocks);
     ns.remove(bucket.layout.keys(), bucket.row_of(&file));
     if has_blocks {
         let (name, id) = (file.key_name.clone(), file.object_id.unwrap_or(0));
@@ -88,7 +88,7 @@ pub(crate) fn delete_folder(
     if !bucket.layout.is_tree() {
         return delete_file(ns, bucket, folder, at);
     }
-    quota::release(&mut bucket.info, 0, 1, true);
+    quota::release(bucket.info_mut(), 0, 1, true);
     let row = bucket.row_of(&folder);
     folder.update_id = Some(at.index);
     let deleted_row = tables::with_id(&row, folder.object_id.unwrap_or(0));

@@ -85,7 +85,7 @@ pub(crate) fn apply(
 
     if !walk.missing.is_empty() {
         walk.put_missing(ns, bucket, user, &args, at);
-        quota::charge(&mut bucket.info, 0, walk.missing.len());
+        quota::charge(bucket.info_mut(), 0, walk.missing.len());
         ns.put_bucket(&bucket.info);
     }
     let row = tables::with_id(&walk.row(bucket, at), client);

@@ -195,7 +195,7 @@ fn move_node(
                 ns.put(&tables::DIRECTORY, bucket.row_of(&folder), &key_as_folder(&folder));
             }
             None => {
-                bucket.info.modification_time = Some(now);
+                bucket.info_mut().modification_time = Some(now);
                 ns.put_bucket(&bucket.info);
             }
         }
