@@ -102,7 +102,7 @@ fn key_blocks(deleted: &Deleted) -> KeyBlocks {
         let config = replication::of_stored(key);
         for block in blocks_of(key) {
             let replicated = config.replicated_size(block.length);
-            request.blocks.push(block.block_id.clone());
+            request.blocks.push(block.block_id);
             request.size.push(block.length);
             request.replicated_size.push(replicated);
             request.size_per_replica.push(per_replica(config, block.length));
