@@ -179,6 +179,21 @@ async fn the_admin_service_lists_and_describes_groups() {
     nodes[0].raft.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn our_client_gives_up_when_every_member_is_dead() {
+    let root = tempfile::tempdir().unwrap();
+    let (nodes, peers) = ring(root.path(), &["one"]).await;
+    let settings = ClientSettings {
+        unreachable_timeout: Duration::from_millis(300),
+        ..ClientSettings::default()
+    };
+    let client = RaftClient::new(GROUP, peers, None, Channels::default(), settings);
+    client.write(Bytes::from_static(b"first")).await.unwrap();
+    nodes[0].raft.shutdown().await;
+    let dead = client.write(Bytes::from_static(b"second")).await;
+    assert!(matches!(dead, Err(ClientError::TimedOut { .. })), "{dead:?}");
+}
+
 fn client(peers: &[RaftPeerProto], leader: Option<&str>) -> RaftClient {
     let settings =
         ClientSettings { write_deadline: Duration::from_secs(30), ..ClientSettings::default() };

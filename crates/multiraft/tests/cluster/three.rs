@@ -350,7 +350,7 @@ async fn hundreds_of_groups_share_connections_and_disks() {
     };
     let ring = Ring::start(root.path(), tune).await;
     let peers = ring.peers();
-    let groups: Vec<_> = (1_000..1_230).map(Uuid::from_u128).collect();
+    let groups: Vec<_> = (1_000..1_205).map(Uuid::from_u128).collect();
     let adding = ring.nodes.iter().map(|node| {
         let (raft, groups, peers) = (node.raft.clone(), groups.clone(), peers.clone());
         tokio::spawn(async move {

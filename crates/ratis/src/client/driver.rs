@@ -11,7 +11,7 @@
 //! On a new stream the oldest request goes first and alone (`isFirst`); the others follow when it is
 //! answered. Otherwise a server that becomes ready in between could take a later one before it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ use uuid::Uuid;
 use crate::channel::{Channels, Lane};
 use crate::client::stream::{Stream, StreamEvent};
 use crate::client::{Answer, ClientError, ClientReply, ClientSettings, Command, Known};
-use crate::exception::Exception;
+use crate::exception::{self, Exception};
 use crate::ids;
 
 /// Answered calls told to the server in one request, at most.
@@ -92,6 +92,9 @@ pub(crate) struct Driver {
     pause_until: Option<Instant>,
     failures: u32,
     last_failure: String,
+    /// Members that could not be reached since any of them answered last, and since when.
+    unreachable: HashSet<Bytes>,
+    unreachable_since: Option<Instant>,
 }
 
 impl Driver {
@@ -127,6 +130,8 @@ impl Driver {
             pause_until: None,
             failures: 0,
             last_failure: "no server was asked yet".to_owned(),
+            unreachable: HashSet::new(),
+            unreachable_since: None,
         };
         driver.enqueue(Kind::Dummy, None, now);
         driver
@@ -306,7 +311,11 @@ impl Driver {
         let is = |stream: &Option<Stream>| stream.as_ref().is_some_and(|s| s.number == number);
         let (ordered, unordered) = (is(&self.ordered), is(&self.unordered));
         match event {
-            StreamEvent::Reply(reply) if ordered || unordered => self.reply(*reply),
+            StreamEvent::Reply(reply) if ordered || unordered => {
+                self.unreachable.clear();
+                self.unreachable_since = None;
+                self.reply(*reply);
+            }
             StreamEvent::Ended(status) if ordered || unordered => {
                 if ordered {
                     self.ordered = None;
@@ -321,6 +330,12 @@ impl Driver {
     }
 
     fn ended(&mut self, status: &Status) {
+        if exception::is_transport(status)
+            && let Some(peer) = self.peers.get(self.target)
+        {
+            self.unreachable.insert(peer.id.clone());
+            self.unreachable_since.get_or_insert_with(Instant::now);
+        }
         match Exception::from_status(status) {
             Some(Exception::GroupMismatch(message)) => {
                 self.fail_all(&ClientError::GroupMismatch(message));
@@ -488,6 +503,15 @@ impl Driver {
     fn check(&mut self, now: Instant) {
         let settings = self.settings;
         let late = |since: Instant, limit: Duration| now.duration_since(since) > limit;
+        let all_refuse = self.peers.iter().all(|p| self.unreachable.contains(&p.id));
+        if all_refuse
+            && self.unreachable_since.is_some_and(|s| late(s, settings.unreachable_timeout))
+        {
+            let (after, last) = (settings.unreachable_timeout, self.last_failure.clone());
+            self.fail_all(&ClientError::TimedOut { after, last });
+            self.unreachable.clear();
+            self.unreachable_since = None;
+        }
         if self.pending.values().any(|p| p.sent.is_some_and(|s| late(s, settings.request_timeout)))
         {
             self.move_on(None, format!("no answer within {:?}", settings.request_timeout));

@@ -38,6 +38,8 @@ pub struct ClientSettings {
     pub watch_timeout: Duration,
     /// A write or read fails after this long in all (`hdds.ratis.client.request.write.timeout`).
     pub write_deadline: Duration,
+    /// When every member has refused the connection and none has answered for this long, requests fail.
+    pub unreachable_timeout: Duration,
     /// Requests on the way at once (`hdds.ratis.raft.client.async.outstanding-requests.max`).
     pub outstanding_max: usize,
     /// The first pause before a retry; it doubles from there.
@@ -54,6 +56,7 @@ impl Default for ClientSettings {
             request_timeout: Duration::from_secs(60),
             watch_timeout: Duration::from_secs(180),
             write_deadline: Duration::from_secs(300),
+            unreachable_timeout: Duration::from_secs(10),
             outstanding_max: 32,
             retry_pause_min: Duration::from_millis(50),
             retry_pause_max: Duration::from_secs(5),
