@@ -9,7 +9,7 @@
 //! ```
 //! Invariants: a write is answered once the log holds it and it is applied; RocksDB follows behind,
 //! and the row `#TRANSACTIONINFO` in each batch says how far, so that a restart replays the rest.
-//! Apply reads no clock and asks nobody. Start reading at [`server`].
+//! Apply reads no clock and asks nobody. Start reading at `server.rs`.
 
 mod admin;
 mod blocks;
