@@ -2,7 +2,7 @@
 //!
 //! A hot path: the reply is encoded while rows pass by. The full form copies rows as they are
 //! (stored keys carry no pipelines, as the reply); the light form copies a few fields of each
-//! ([`super::super::file::light`]). No row is decoded.
+//! (`file/light.rs`). No row is decoded.
 
 use std::ops::ControlFlow;
 
