@@ -310,9 +310,10 @@ impl Actor {
             PeerAnswer::StartElection(reply) => self.core.start_election_reply(now, &peer, &reply),
             PeerAnswer::ReadIndex(reply) => self.core.read_index_reply(now, &peer, &reply),
             PeerAnswer::Loaded(ticket, entries) => {
-                let count = entries.len() as u64;
-                self.links.keep_loaded(&peer, entries);
-                self.core.loaded(now, &peer, ticket, count);
+                // A load for an earlier leadership may hold entries that were replaced since.
+                if self.core.loaded(now, &peer, ticket, entries.len() as u64) {
+                    self.links.keep_loaded(&peer, entries);
+                }
             }
         }
     }

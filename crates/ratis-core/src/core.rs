@@ -215,7 +215,7 @@ impl Core {
     pub fn deadline(&self) -> Millis {
         let role = match &self.role {
             RoleState::Follower(following) => self.follower_deadline(following),
-            RoleState::Candidate(campaign) => campaign.deadline,
+            RoleState::Candidate(campaign) => self.candidate_deadline(campaign),
             RoleState::Leader(leading) => self.leader_deadline(leading),
         };
         let handing_over = self.handing_over.as_ref().map_or(role, |it| it.deadline.min(role));

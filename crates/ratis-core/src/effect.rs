@@ -11,7 +11,7 @@
 //!    the peer's entry stream. The core only names entries from `Core::cached_from` on, so this never
 //!    waits. Heartbeats (no entries) may use a second stream.
 //! 4. [`Effect::Load`]: read entries (and bulk bytes) from disk, in the background, from `first`, as many
-//!    as fit, at least one; then call `Core::loaded`. The core answers with a `Send` of exactly these.
+//!    as fit, at least one; then call `Core::loaded`. If it says yes, a `Send` of exactly these follows.
 //! 5. [`Effect::Commit`]: apply up to there in order; call `Core::applied`.
 //! 6. Hand the request back with the reply (or failure) to `Core::vote_reply`: Ratis' vote replies do not
 //!    say which request they answer.

@@ -17,6 +17,10 @@ use crate::effect::{Effect, Message, Reply, ReplyTo};
 use crate::follower::Following;
 use crate::types::{Millis, PeerId, last_from_wire, last_to_wire};
 
+/// Share of the election timeout that a winner waits for silent peers of higher priority. Ratis waits
+/// the whole of it, which a hung leader makes long.
+const PATIENCE_SHARE: Millis = 10;
+
 /// Which question is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Phase {
@@ -37,6 +41,8 @@ enum Answer {
 pub(crate) struct Campaign {
     pub(crate) phase: Phase,
     pub(crate) deadline: Millis,
+    /// How long a majority waits for peers of higher priority to speak up.
+    patience: Millis,
     asked: usize,
     answers: BTreeMap<PeerId, Answer>,
 }
@@ -69,6 +75,7 @@ impl Core {
         self.role = RoleState::Candidate(Campaign {
             phase,
             deadline: self.now.saturating_add(timeout),
+            patience: self.now.saturating_add(timeout / PATIENCE_SHARE),
             asked: voters.len(),
             answers: BTreeMap::new(),
         });
@@ -164,14 +171,14 @@ impl Core {
     fn decide(&mut self) {
         let RoleState::Candidate(campaign) = &self.role else { return };
         let phase = campaign.phase;
-        match self.tally(campaign, false) {
+        match self.tally(campaign) {
             Tally::Passed => self.passed(phase),
             Tally::Rejected => self.become_follower(self.hard.term, None),
             Tally::Open => {}
         }
     }
 
-    fn tally(&self, campaign: &Campaign, timed_out: bool) -> Tally {
+    fn tally(&self, campaign: &Campaign) -> Tally {
         let me = &self.settings.id;
         let conf = self.conf();
         let answer = |id: &PeerId| campaign.answers.get(id).copied();
@@ -184,7 +191,7 @@ impl Core {
         let superiors_heard = conf.voters.iter().all(|id| {
             !self.outranks_me(id) || matches!(answer(id), Some(Answer::Granted | Answer::Refused))
         });
-        if majority && (superiors_heard || all_answered || timed_out) {
+        if majority && (superiors_heard || all_answered || self.now >= campaign.patience) {
             return Tally::Passed;
         }
         let refused = conf.is_refused(|id| answer(id) == Some(Answer::Refused));
@@ -193,17 +200,18 @@ impl Core {
 
     pub(crate) fn tick_candidate(&mut self) {
         let RoleState::Candidate(campaign) = &self.role else { return };
-        if self.now < campaign.deadline {
-            return;
-        }
-        let phase = campaign.phase;
-        if self.tally(campaign, true) == Tally::Passed {
+        let (phase, timed_out) = (campaign.phase, self.now >= campaign.deadline);
+        if self.tally(campaign) == Tally::Passed {
             self.passed(phase);
-        } else if self.may_campaign() {
+        } else if timed_out && self.may_campaign() {
             self.campaign(false);
-        } else {
+        } else if timed_out {
             self.become_follower(self.hard.term, None);
         }
+    }
+
+    pub(crate) fn candidate_deadline(&self, campaign: &Campaign) -> Millis {
+        if self.now < campaign.patience { campaign.patience } else { campaign.deadline }
     }
 
     /// Whether this node may ask for votes at all: as a voter, old or new; and as long as the

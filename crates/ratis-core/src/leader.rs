@@ -92,7 +92,7 @@ impl Core {
             ready: false,
             progress,
             last_call: Self::first_call_of(self.hard.term),
-            last_ticket: 0,
+            last_ticket: Self::first_call_of(self.hard.term),
             staging: None,
             conf_request: None,
             transfer: None,
@@ -325,6 +325,7 @@ impl Core {
     fn load(&mut self, id: &PeerId, first: u64) {
         let entries_max = self.settings.append_entries_max;
         let Some(leading) = self.leading_mut() else { return };
+        // Tickets never repeat, also not in a later leadership.
         leading.last_ticket += 1;
         let ticket = leading.last_ticket;
         if let Some(peer) = leading.progress.get_mut(id) {
@@ -334,25 +335,29 @@ impl Core {
     }
 
     /// The load with this ticket is done: `entries` of them (0: it failed, and is tried again after
-    /// a while).
-    pub fn loaded(&mut self, now: Millis, peer: &PeerId, ticket: u64, entries: u64) {
+    /// a while). True if an [`Effect::Send`] of exactly these follows; else they are to be forgotten,
+    /// for they may be older than the log is now.
+    #[must_use = "entries that are not sent must not be kept"]
+    pub fn loaded(&mut self, now: Millis, peer: &PeerId, ticket: u64, entries: u64) -> bool {
         self.advance_clock(now);
         let retry_at = self.now.saturating_add(self.settings.heartbeat_interval());
         let log_next = self.log.next();
-        let Some(progress) = self.peer_mut(peer) else { return };
-        let Some((expected, first)) = progress.loading else { return };
+        let Some(progress) = self.peer_mut(peer) else { return false };
+        let Some((expected, first)) = progress.loading else { return false };
         if expected != ticket {
-            return;
+            return false;
         }
         progress.loading = None;
         if entries == 0 {
             progress.retry_at = retry_at;
-            return;
+            return false;
         }
-        let end = first.saturating_add(entries).min(log_next);
-        if progress.next == first && first < end {
-            self.send_append(peer, first, end);
+        let end = first.saturating_add(entries);
+        if progress.next != first || end > log_next {
+            return false;
         }
+        self.send_append(peer, first, end);
+        true
     }
 
     fn send_append(&mut self, id: &PeerId, first: u64, end: u64) {

@@ -14,13 +14,15 @@ impl World {
             Message::StartElection(request) => Request::StartElection(request),
             Message::ReadIndex(request) => Request::ReadIndex(request),
             Message::Append { mut request, entries } => {
+                // Loaded entries are for the request that begins with them.
+                let it = &mut self.nodes[from];
+                let loaded = it.loaded.get(&to).is_some_and(|(first, _)| *first == entries.start);
+                let loaded = loaded.then(|| it.loaded.remove(&to)).flatten();
                 for index in entries {
-                    let it = &self.nodes[from];
-                    let loaded = it.loaded.get(&to).and_then(|(first, loaded)| {
+                    let cold = loaded.as_ref().and_then(|(first, loaded)| {
                         loaded.get(usize::try_from(index.checked_sub(*first)?).ok()?)
                     });
-                    let hot = it.log.get(index);
-                    let Some(entry) = hot.or(loaded) else {
+                    let Some(entry) = cold.or_else(|| self.nodes[from].log.get(index)) else {
                         return Err(format!("n{from} sends {index}, which it does not have"));
                     };
                     request.entries.push(entry.clone());

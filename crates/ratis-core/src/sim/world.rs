@@ -254,9 +254,13 @@ impl World {
                 let found: Vec<_> = (first..first + entries)
                     .map_while(|index| self.nodes[node].log.get(index).cloned())
                     .collect();
-                let count = found.len() as u64;
-                self.nodes[node].loaded.insert(peer, (first, found));
-                self.with_core(node, |core, now| core.loaded(now, &id(peer), ticket, count))
+                let now = self.clock(node);
+                let it = &mut self.nodes[node];
+                let Some(core) = &mut it.core else { return Ok(()) };
+                if core.loaded(now, &id(peer), ticket, found.len() as u64) {
+                    it.loaded.insert(peer, (first, found));
+                }
+                self.with_core(node, |_, _| ())
             }
             Event::Installed { node, life, leader, first } => {
                 if !self.alive(node, life) {

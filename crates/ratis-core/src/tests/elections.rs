@@ -143,7 +143,7 @@ fn a_peer_of_higher_priority_is_heard_before_a_majority_decides() {
     a.wait(200);
     a.answer_votes(|name| (name == "b").then(granted));
     assert!(a.asks().is_empty(), "c did not say anything yet");
-    a.wait(200);
+    a.wait(20);
     assert!(a.asks().iter().all(|(_, request)| !request.pre_vote), "c stays silent: go on");
 
     let mut vetoed = Member::with(ranked, Recovered::default());

@@ -133,7 +133,10 @@ fn an_inconsistency_goes_back_to_where_the_follower_wants_it() {
             _ => None,
         })
         .unwrap();
-    a.act(|core, now| core.loaded(now, &PeerId::from("b"), ticket, 2));
+    a.act(|core, now| {
+        assert!(!core.loaded(now, &PeerId::from("b"), ticket + 1, 2), "a stale load")
+    });
+    a.act(|core, now| assert!(core.loaded(now, &PeerId::from("b"), ticket, 2)));
     let (request, entries) = a.appends_to("b").remove(0);
     assert_eq!((entries, request.previous_log), (2..4, Some(TermIndexProto { term: 1, index: 1 })));
 }

@@ -32,7 +32,7 @@ fn serve(a: &mut Member, name: &str) {
             })
             .collect();
         for ticket in loads {
-            a.act(|core, now| core.loaded(now, &PeerId::from(name), ticket, 1));
+            a.act(|core, now| assert!(core.loaded(now, &PeerId::from(name), ticket, 1)));
         }
         let sent = a.appends_to(name);
         if sent.is_empty() {
