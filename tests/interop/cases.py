@@ -1,8 +1,10 @@
 """The cases of the suite. Each gets a cluster of its own; what it asserts is a sentence in the report."""
 import contextlib
 import getpass
+import grp
 import itertools
 import json
+import os
 import pathlib
 import random
 import re
@@ -141,7 +143,7 @@ def replay(name):
         with setting.cluster() as cluster, setting.client(cluster) as client:
             if not setting.options.conf:
                 await_ready(setting, cluster, client)
-            masked = {getpass.getuser(): "<user>"}
+            names = (getpass.getuser(), grp.getgrgid(os.getgid()).gr_name)
             recorded = []
             for step in steps:
                 recorded += [*step.comments, step.line]
@@ -151,9 +153,9 @@ def replay(name):
                     continue
                 answer = client([word.replace("{om}", cluster.om) for word in step.words])
                 if setting.options.record:
-                    recorded += transcript.render(answer, masked)
+                    recorded += transcript.render(answer, names)
                     continue
-                wrong = transcript.difference(step, answer, masked, client.name == "ours")
+                wrong = transcript.difference(step, answer, names, client.name == "ours")
                 setting.report.check(f"{path.name}:{step.number}: {step.line}", not wrong, wrong)
         if setting.options.record:
             path.write_text("\n".join(recorded) + "\n")

@@ -81,15 +81,16 @@ def parse(text):
     return steps
 
 
-def render(answer, masked):
+def render(answer, names):
     """The lines that stand below a command in a transcript."""
     lines = []
     for mark, text in (("|", answer.out), ("!", answer.err)):
-        lines += [f"{mark} {line}".rstrip() for line in mask(text, masked)]
+        lines += [f"{mark} {line}".rstrip() for line in mask(text, names)]
     return lines + ([f"= {answer.code}"] if answer.code else [])
 
 
-def mask(text, user_and_more):
+def mask(text, names):
+    """The lines of a text without what differs from run to run; `names` are those of the user and of its group."""
     lines, in_log = [], False
     for line in ACL_FIELDS.sub(r"\1\3,\n\1\2", text).splitlines():
         in_log = bool(LOG_LINE.match(line)) or in_log and bool(STACK_LINE.match(line))
@@ -101,19 +102,19 @@ def mask(text, user_and_more):
             break
         for pattern, mark in MASKS:
             line = pattern.sub(mark, line)
-        for word, mark in user_and_more.items():
-            line = re.sub(rf"(?<![\w.-]){re.escape(word)}(?![\w.-])", mark, line)
+        for name in names:
+            line = line.replace(f'"{name}"', '"<user>"')
         lines.append(line)
     return lines
 
 
-def difference(step, answer, masked, ours):
+def difference(step, answer, names, ours):
     """What is different, as a diff to read, or nothing.
 
     Help and version texts are each client's own: only that there is one is compared. So is what follows the first line about a
     wrong command line.
     """
-    expected, got = render(step.expected, {}), render(answer, masked)
+    expected, got = render(step.expected, ()), render(answer, names)
     if ours and ("<usage>" in step.expected.out or step.words[-1] == "--version"):
         expected, got = ["| <usage>"], ["| <usage>"] if answer.out and not answer.code else got
     elif ours and step.expected.code == USAGE_CODE:
