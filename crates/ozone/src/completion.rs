@@ -1,11 +1,11 @@
 //! `ozone completion SHELL`: a script that completes commands and options.
 
-use std::io;
-
 use clap::{Args, CommandFactory, ValueEnum};
 use clap_complete::Shell;
 
 use crate::cli::Cli;
+use crate::failure::Failure;
+use crate::output;
 
 /// `ozone completion`.
 #[derive(Args, Debug)]
@@ -27,11 +27,16 @@ pub enum Target {
 }
 
 /// Prints the script.
-pub fn run(args: &CompletionArgs) {
+///
+/// # Errors
+/// Nobody reads it.
+pub fn run(args: &CompletionArgs) -> Result<(), Failure> {
     let shell = match args.shell {
         Target::Bash => Shell::Bash,
         Target::Zsh => Shell::Zsh,
         Target::Fish => Shell::Fish,
     };
-    clap_complete::generate(shell, &mut Cli::command(), "ozone", &mut io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "ozone", &mut script);
+    output::line(String::from_utf8_lossy(&script).trim_end())
 }

@@ -7,6 +7,7 @@ use hdds_client::addresses;
 
 use crate::cli::GlobalArgs;
 use crate::failure::Failure;
+use crate::output;
 
 /// Bytes for the longest host name (`NI_MAXHOST`).
 const HOST_NAME_BYTES_MAX: usize = 1025;
@@ -46,7 +47,7 @@ pub fn run(global: &GlobalArgs, args: &GetconfArgs) -> Result<(), Failure> {
     let failed = |error: addresses::AddressError| Failure::new(error.to_string());
     match &args.command {
         GetconfCommand::ConfKey { key } => match conf.get_or_default(key)? {
-            Some(value) => println!("{value}"),
+            Some(value) => output::line(&value)?,
             None => return Err(Failure::new(format!("Configuration {key} is missing."))),
         },
         GetconfCommand::OzoneManagers => {
@@ -58,14 +59,14 @@ pub fn run(global: &GlobalArgs, args: &GetconfArgs) -> Result<(), Failure> {
             };
             for service in services {
                 for node in addresses::om_nodes(&conf, service).map_err(failed)? {
-                    println!("{}", host_name(&node.rpc.host));
+                    output::line(&host_name(&node.rpc.host))?;
                 }
             }
         }
         GetconfCommand::StorageContainerManagers => {
             for node in addresses::scm_nodes(&conf).map_err(failed)? {
                 let address = node.require(addresses::ScmPort::Client).map_err(failed)?;
-                println!("{}", host_name(&address.host));
+                output::line(&host_name(&address.host))?;
             }
         }
     }

@@ -21,6 +21,7 @@ pub mod failure;
 pub mod getconf;
 pub mod json;
 pub mod local;
+pub mod output;
 mod progress;
 pub mod sh;
 pub mod version;
@@ -38,8 +39,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match cli.command {
         Command::Sh(args) => leave(sh::run(&global, args), global.verbose),
         Command::Getconf(args) => leave(getconf::run(&global, &args), global.verbose),
-        Command::Version => leave(Ok(version::run()), global.verbose),
-        Command::Completion(args) => leave(Ok(completion::run(&args)), global.verbose),
+        Command::Version => leave(version::run(), global.verbose),
+        Command::Completion(args) => leave(completion::run(&args), global.verbose),
         Command::Scm(args) => served(daemon::scm(&global, args)),
         Command::Om(args) => served(daemon::om(&global, args)),
         Command::Datanode(args) => served(daemon::datanode(&global, args)),

@@ -13,7 +13,6 @@ mod model;
 pub mod options;
 pub mod volume;
 
-use std::io::{self, Write};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -24,7 +23,7 @@ use serde_json::Value;
 use crate::address::{Address, Kind};
 use crate::cli::GlobalArgs;
 use crate::failure::Failure;
-use crate::json;
+use crate::{json, output};
 
 /// `ozone sh`.
 #[derive(Args, Debug)]
@@ -142,11 +141,7 @@ impl Session {
     /// # Errors
     /// Nobody reads it.
     pub fn print(&self, line: &str) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
-        out.write_all(line.as_bytes())?;
-        out.write_all(b"\n")?;
-        out.flush()?;
-        Ok(())
+        output::line(line)
     }
 
     /// Prints JSON on stdout.
