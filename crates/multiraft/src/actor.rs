@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use ratis_core::{Core, Effect, Millis, ReplyTo, RequestId, TermIndex};
 use ratis_log::{GroupLog, LogListener, Ticket};
+use ratis_proto::common::LogEntryProto;
 use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, oneshot};
 
@@ -68,6 +69,8 @@ pub(crate) struct Actor {
     pub deferred: VecDeque<Effect>,
     pub barrier: Option<Ticket>,
 
+    /// Appends that wait for bulk bytes of theirs.
+    pub held: VecDeque<Vec<LogEntryProto>>,
     /// Appends that are not synced yet.
     pub appends: VecDeque<(Ticket, TermIndex)>,
     /// Last entry synced.
@@ -124,6 +127,7 @@ impl Actor {
             clock,
             deferred: VecDeque::new(),
             barrier: None,
+            held: VecDeque::new(),
             appends: VecDeque::new(),
             synced: last,
             bulk_writes: FuturesUnordered::new(),

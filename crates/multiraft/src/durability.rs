@@ -28,6 +28,20 @@ impl Actor {
         self.report_durable(now);
     }
 
+    /// Writes what waited for its bulk bytes. An entry must not be in the log without them: after a
+    /// crash nothing else tells that they are missing, and the entry would count as held here.
+    pub fn release_held(&mut self) {
+        let open = self.bulk_open.keys().next().copied().unwrap_or(u64::MAX);
+        while let Some(entries) =
+            self.held.pop_front_if(|held| held.last().is_none_or(|last| last.index < open))
+        {
+            let Some(last) = entries.last() else { continue };
+            let at = TermIndex::new(last.term, last.index);
+            let ticket = self.log.write(&entries);
+            self.appends.push_back((ticket, at));
+        }
+    }
+
     /// Drops from memory what can be read back from disk.
     pub fn evict(&mut self) {
         let written = self.log.reader().next();
@@ -52,6 +66,7 @@ impl Actor {
         match result {
             Ok(()) => {
                 self.bulk_open.remove(&at.index);
+                self.release_held();
                 let now = self.now();
                 self.report_durable(now);
             }

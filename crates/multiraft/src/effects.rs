@@ -34,7 +34,7 @@ impl Actor {
                 self.barrier = Some(self.log.save_metadata(metadata));
             }
             Effect::Truncate(index) => self.truncate(index),
-            Effect::Append(entries) => self.append(&entries),
+            Effect::Append(entries) => self.append(entries),
             Effect::ResetLog(at) => self.reset(at),
             Effect::Send(peer, message) => self.send(&peer, message),
             Effect::Reply(to, reply) => self.reply(to, reply),
@@ -75,12 +75,11 @@ impl Actor {
         }
     }
 
-    fn append(&mut self, entries: &[LogEntryProto]) {
-        let ticket = match self.log.append(entries) {
-            Ok(ticket) => ticket,
-            Err(error) => return self.break_down(error.to_string()),
-        };
-        for entry in entries {
+    fn append(&mut self, entries: Vec<LogEntryProto>) {
+        if let Err(error) = self.log.stage(&entries) {
+            return self.break_down(error.to_string());
+        }
+        for entry in &entries {
             let at = TermIndex::new(entry.term, entry.index);
             match &entry.log_entry_body {
                 Some(LogEntryBody::StateMachineLogEntry(body)) => {
@@ -99,14 +98,17 @@ impl Actor {
                 _ => {}
             }
         }
-        if let Some(last) = entries.last() {
-            self.appends.push_back((ticket, TermIndex::new(last.term, last.index)));
-        }
+        self.held.push_back(entries);
+        self.release_held();
         self.evict();
     }
 
     fn truncate(&mut self, index: u64) {
         tracing::info!(group = %self.group.id, index, "conflicting entries are replaced");
+        for held in &mut self.held {
+            held.retain(|entry| entry.index < index);
+        }
+        self.held.retain(|held| !held.is_empty());
         self.log.truncate(index);
         self.bulk_open.split_off(&index);
         let before = index.checked_sub(1);
@@ -139,6 +141,7 @@ impl Actor {
     fn reset(&mut self, at: TermIndex) {
         self.log.reset(at.index + 1);
         self.bulk_open.clear();
+        self.held.clear();
         self.appends.clear();
         self.synced = Some(at);
         self.durable = Some(at);

@@ -15,6 +15,8 @@
 //! Invariants:
 //! - The loop never blocks and never awaits anything but its mailbox and bulk writes.
 //! - `apply` sees only entries that are committed **and** on this node's disk, bulk bytes included.
+//! - An entry goes to the log after its bulk bytes were written, so that what is found in the log after
+//!   a crash is whole; peers get it meanwhile.
 //! - A (client, call) is applied at most once per retry-cache lifetime, whoever leads.
 //! - What a vote allows happens after the vote is on disk.
 //! - A group that cannot go on (disk error, failed bulk write, panicking state machine) stops, says

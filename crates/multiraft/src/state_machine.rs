@@ -68,7 +68,7 @@ pub trait StateMachine: Send + Sync + 'static {
     }
 
     /// On every peer, when an entry with bulk bytes is appended: starts writing them. The entry
-    /// counts as appended once both the log is synced and the returned future is done. Calls come in
+    /// goes to the log when the returned future is done, and counts as appended once that is synced. Calls come in
     /// log order; the work happens elsewhere (disk threads), the future only reports. An error stops
     /// the group on this node; what every member refuses alike must succeed here and fail in `apply`.
     fn write_bulk(

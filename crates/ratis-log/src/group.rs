@@ -62,6 +62,16 @@ impl GroupLog {
     /// # Errors
     /// [`LogError::Gap`]; nothing is written then.
     pub fn append(&mut self, entries: &[LogEntryProto]) -> Result<Ticket, LogError> {
+        self.stage(entries)?;
+        Ok(self.write(entries))
+    }
+
+    /// The first half of [`Self::append`]: the entries are in the cache and count, but do not go to
+    /// the disk yet.
+    ///
+    /// # Errors
+    /// [`LogError::Gap`]; nothing has changed then.
+    pub fn stage(&mut self, entries: &[LogEntryProto]) -> Result<(), LogError> {
         let mut want = self.next;
         for entry in entries {
             if entry.index != want {
@@ -69,18 +79,26 @@ impl GroupLog {
             }
             want += 1;
         }
+        for entry in entries {
+            self.cache.push(entry.clone());
+        }
+        self.next = want;
+        Ok(())
+    }
+
+    /// The second half of [`Self::append`], in the order of staging: the entries go to the disk. What
+    /// was truncated in between must be left out.
+    pub fn write(&mut self, entries: &[LogEntryProto]) -> Ticket {
         let mut frames = Frames {
-            first: self.next,
+            first: entries.first().map_or(self.next, |entry| entry.index),
             bytes: Vec::new(),
             lengths: Vec::with_capacity(entries.len()),
         };
         for entry in entries {
             let length = format::encode(entry, &mut frames.bytes);
             frames.lengths.push(u32::try_from(length).unwrap_or(u32::MAX));
-            self.cache.push(entry.clone());
         }
-        self.next = want;
-        Ok(self.submit(Change::Append(frames)))
+        self.submit(Change::Append(frames))
     }
 
     /// Drops the oldest entries from memory until they take `bytes_max`, but none at or after

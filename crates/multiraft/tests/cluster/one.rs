@@ -267,6 +267,36 @@ async fn a_group_of_a_java_datanode_is_taken_over() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_is_in_the_log_only_with_its_bulk_bytes() {
+    let root = tempfile::tempdir().unwrap();
+    let node = single(root.path()).await;
+    let other = Uuid::from_u128(2);
+    node.raft.add_group(other, vec![node.peer(0)]).await.unwrap();
+    node.lead(other).await;
+    let segment = node.raft.info(GROUP).unwrap().directory.join("current/log_inprogress_0");
+    let holds = |text: &[u8]| {
+        let bytes = std::fs::read(&segment).unwrap();
+        bytes.windows(text.len()).any(|w| w == text)
+    };
+    let write = |call, message: &'static str| {
+        let raft = node.raft.clone();
+        tokio::spawn(async move { raft.write(GROUP, request(call, message)).await })
+    };
+    let gated = write(1, "big-gate");
+    let behind = write(2, "behind");
+    // The disk works meanwhile, so had the entry been handed over it would be there.
+    for call in 0..10 {
+        node.write(other, call, "elsewhere").await.unwrap();
+    }
+    assert!(!holds(b"big-gate") && !gated.is_finished() && !behind.is_finished());
+    node.machines.seen(GROUP).lock().gate.notify_one();
+    gated.await.unwrap().unwrap();
+    behind.await.unwrap().unwrap();
+    assert!(holds(b"big-gate") && holds(b"behind"));
+    node.raft.shutdown().await;
+}
+
 /// How many small writes a second a group of one takes; run it with `--release -- --ignored`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
