@@ -310,8 +310,8 @@ impl<'a> PutBatch<'a> {
         }
         self.store.check_not_finalized(container, local_id)?;
         self.store.ensure_on_disk(container)?;
-        if eof && !data.chunks.is_empty() {
-            self.store.finish_block(container, &data)?;
+        if !data.chunks.is_empty() {
+            self.store.finish_block(container, &data, eof)?;
         }
         let is_new = self.put_rows(container, &data, eof)?;
         self.count(container, index, is_new);

@@ -68,6 +68,16 @@ impl OpenBlocks {
         Ok(file)
     }
 
+    /// The open file of a block; with `close` it is let go.
+    fn find(&self, container: ContainerId, local_id: i64, close: bool) -> Option<Arc<File>> {
+        let mut files = self.files.lock();
+        let key = (container, local_id);
+        match close {
+            true => files.1.remove(&key).map(|(_, file)| file),
+            false => files.1.get(&key).map(|(_, file)| file.clone()),
+        }
+    }
+
     /// The block is complete or removed.
     pub(crate) fn close(&self, container: ContainerId, local_id: i64) -> Option<Arc<File>> {
         self.files.lock().1.remove(&(container, local_id)).map(|(_, file)| file)
@@ -191,20 +201,36 @@ impl ContainerStore {
         Ok(data)
     }
 
-    /// The last PutBlock of a block: its file must be there; the open file is let go
-    /// (`FilePerBlockStrategy.finishWriteChunks`).
+    /// Before a block is committed: its file must hold all its chunks. A crash can leave a Raft entry
+    /// on disk whose chunk was not written; committing such a block would hide the loss. With `eof`
+    /// the open file is let go (`FilePerBlockStrategy.finishWriteChunks`).
     pub(crate) fn finish_block(
         &self,
         container: &Container,
         block: &BlockData,
+        eof: bool,
     ) -> Result<(), StoreError> {
         let local_id = block.block_id.local_id;
-        let open = container.volume().open_blocks.close(container.id(), local_id);
+        let ends = block.chunks.iter().map(|chunk| chunk.offset.saturating_add(chunk.len));
+        let end = ends.max().unwrap_or(0);
         let path = container.block_path(local_id);
-        if open.is_none() && !path.is_file() {
+        let open = container.volume().open_blocks.find(container.id(), local_id, eof);
+        let metadata = match open {
+            Some(file) => file.metadata(),
+            None => std::fs::metadata(&path),
+        };
+        let length = metadata.map(|metadata| metadata.len()).map_err(|error| {
+            let message = format!("Chunk file not found: {}: {error}", path.display());
+            StoreError::new(Code::UnableToFindChunk, message)
+        })?;
+        if length < end {
             return Err(StoreError::new(
                 Code::UnableToFindChunk,
-                format!("Chunk file not found: {}", path.display()),
+                format!(
+                    "Chunk file {} has {length} bytes but its block has {end}; the replica is \
+                     incomplete",
+                    path.display()
+                ),
             ));
         }
         Ok(())
