@@ -33,6 +33,8 @@ struct Inner {
     settings: BlockSettings,
     channels: Mutex<HashMap<String, Line>>,
     rings: Mutex<HashMap<hdds_types::PipelineId, Arc<dyn Ring>>>,
+    /// Rings that are no connections of ours, and are never forgotten.
+    installed: Mutex<HashMap<hdds_types::PipelineId, Arc<dyn Ring>>>,
     ratis: ratis::Channels,
 }
 
@@ -51,6 +53,7 @@ impl Datanodes {
                 settings,
                 channels: Mutex::default(),
                 rings: Mutex::default(),
+                installed: Mutex::default(),
                 ratis: ratis::Channels::default(),
             }),
         }
@@ -127,6 +130,9 @@ impl Datanodes {
 
     /// The Raft group of a pipeline.
     pub fn ring(&self, pipeline: &Pipeline) -> Arc<dyn Ring> {
+        if let Some(ring) = self.inner.installed.lock().get(&pipeline.id) {
+            return Arc::clone(ring);
+        }
         let mut rings = self.inner.rings.lock();
         let ring = rings
             .entry(pipeline.id)
@@ -139,9 +145,9 @@ impl Datanodes {
         self.inner.rings.lock().remove(&pipeline.id);
     }
 
-    /// Puts another implementation in the place of a pipeline's Raft group.
+    /// Puts another implementation in the place of a pipeline's Raft group, for good.
     pub fn install_ring(&self, pipeline: hdds_types::PipelineId, ring: Arc<dyn Ring>) {
-        self.inner.rings.lock().insert(pipeline, ring);
+        self.inner.installed.lock().insert(pipeline, ring);
     }
 
     fn line(&self, address: &str) -> Result<Line, BlockError> {
