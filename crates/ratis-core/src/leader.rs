@@ -462,8 +462,7 @@ impl Core {
         let now = self.now;
         let term = self.hard.term;
         let call = reply.server_reply.as_ref().map_or(0, |header| header.call_id);
-        let of_this_term = call & !((1 << CALL_TERM_SHIFT) - 1) == Self::first_call_of(term)
-            || planted!(self, ReplyFromOtherTerm);
+        let of_this_term = call & !((1 << CALL_TERM_SHIFT) - 1) == Self::first_call_of(term);
         let Some(leading) = self.leading_mut() else { return };
         let Some(peer) = leading.progress.get_mut(from) else { return };
         if !of_this_term {
