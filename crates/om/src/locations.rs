@@ -5,13 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hdds_client::scm::{ScmClient, ScmError};
-use hdds_proto::hdds::Pipeline;
+use hdds_proto::hdds::{ContainerWithPipeline, Pipeline};
 use hdds_types::ContainerId;
 use om_proto::{KeyInfo, KeyLocation};
 use parking_lot::Mutex;
 
 /// Ports of a datanode that clients need (`DatanodeDetails.IO_PORTS`).
 const CLIENT_PORTS: [&str; 3] = ["RATIS", "STANDALONE", "RATIS_DATASTREAM"];
+
+/// How long a read waits for containers that an SCM in safe mode cannot place yet.
+const SAFE_MODE_WAIT: Duration = Duration::from_secs(20);
+/// How often it asks meanwhile.
+const SAFE_MODE_POLL: Duration = Duration::from_millis(250);
 
 /// Container to pipeline.
 pub struct Locations {
@@ -27,11 +32,11 @@ impl Locations {
         Self { scm, entries_max, ttl, known: Mutex::default() }
     }
 
-    /// Fills in the pipelines of all blocks. `refresh` asks SCM even for what is known. Blocks of a
-    /// container that SCM does not know stay without a pipeline.
+    /// Fills in the pipelines of all blocks. `refresh` asks SCM even for what is known. An SCM that has
+    /// just started learns from the datanodes where its containers are: a read waits for that.
     ///
     /// # Errors
-    /// SCM does not answer.
+    /// SCM does not answer, or does not know a container.
     pub async fn fill(&self, keys: Vec<&mut KeyInfo>, refresh: bool) -> Result<(), ScmError> {
         let mut blocks: Vec<&mut KeyLocation> = keys
             .into_iter()
@@ -70,7 +75,7 @@ impl Locations {
         if missing.is_empty() {
             return Ok(found);
         }
-        let answers = self.scm.get_existing_containers_with_pipeline(missing).await?;
+        let answers = self.ask(missing).await?;
         let mut known = self.known.lock();
         if known.len() + answers.len() > self.entries_max {
             // Rare: what is still used comes back with one call.
@@ -85,6 +90,36 @@ impl Locations {
             found.insert(container, pipeline);
         }
         Ok(found)
+    }
+
+    async fn ask(&self, wanted: Vec<ContainerId>) -> Result<Vec<ContainerWithPipeline>, ScmError> {
+        let deadline = Instant::now() + SAFE_MODE_WAIT;
+        loop {
+            let ids = wanted.iter().copied();
+            let answers = self.scm.get_existing_containers_with_pipeline(ids).await?;
+            let unplaced = wanted.iter().find(|id| !answers.iter().any(|a| is_placed(a, **id)));
+            let Some(unplaced) = unplaced else { return Ok(answers) };
+            if Instant::now() > deadline || !self.scm.in_safe_mode().await? {
+                let is_known = answers.iter().any(|answer| is_of(answer, *unplaced));
+                return if is_known { Ok(answers) } else { Err(not_found(*unplaced)) };
+            }
+            tokio::time::sleep(SAFE_MODE_POLL).await;
+        }
+    }
+}
+
+fn is_of(answer: &ContainerWithPipeline, container: ContainerId) -> bool {
+    answer.container_info.container_id.cast_unsigned() == container.0
+}
+
+fn is_placed(answer: &ContainerWithPipeline, container: ContainerId) -> bool {
+    is_of(answer, container) && !answer.pipeline.members.is_empty()
+}
+
+fn not_found(container: ContainerId) -> ScmError {
+    ScmError::Refused {
+        status: hdds_proto::block::Status::ContainerNotFound,
+        message: format!("Container with id #{container} not found."),
     }
 }
 
