@@ -12,8 +12,8 @@ use hdds_proto::block::{
     DeleteScmKeyBlocksResponseProto, ScmBlockLocationRequest, ScmBlockLocationResponse,
 };
 use hdds_proto::container::{
-    GetExistContainerWithPipelinesInBatchResponseProto, ScmContainerLocationRequest,
-    ScmContainerLocationResponse, scm_container_location_response,
+    GetExistContainerWithPipelinesInBatchResponseProto, InSafeModeResponseProto,
+    ScmContainerLocationRequest, ScmContainerLocationResponse, scm_container_location_response,
 };
 use hdds_proto::hdds::{
     BlockId, ContainerBlockId, ContainerInfoProto, ContainerWithPipeline, GetScmInfoResponseProto,
@@ -158,6 +158,10 @@ impl Protocol for Containers {
             status: scm_container_location_response::Status::Ok.into(),
             ..Default::default()
         };
+        if request.in_safe_mode_request.is_some() {
+            let response = InSafeModeResponseProto { in_safe_mode: false };
+            reply.in_safe_mode_response = Some(Box::new(response));
+        }
         if let Some(batch) = request.get_exist_container_with_pipelines_in_batch_request {
             let found = batch.container_i_ds.iter().map(|id| ContainerWithPipeline {
                 container_info: ContainerInfoProto { container_id: *id, ..Default::default() },
