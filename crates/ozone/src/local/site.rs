@@ -42,7 +42,14 @@ pub fn prepare(plan: &mut Plan, overrides: &[(String, String)]) -> anyhow::Resul
         }
         conf
     };
-    let scm = with(vec![("ozone.metadata.dirs", plan.path("scm"))]);
+    // Without these SCM listens on every interface.
+    let host = plan.host.to_string();
+    let scm = with(vec![
+        ("ozone.metadata.dirs", plan.path("scm")),
+        ("ozone.scm.client.bind.host", host.clone()),
+        ("ozone.scm.block.client.bind.host", host.clone()),
+        ("ozone.scm.datanode.bind.host", host),
+    ]);
     let om = with(vec![("ozone.metadata.dirs", plan.path("om"))]);
     let client = with(Vec::new());
     let mut datanodes = Vec::new();
