@@ -15,7 +15,8 @@ use hdds_client::{BlockError, BlockLocation, BlockWriter, Exclude, ExcludeList};
 use hdds_proto::hdds;
 use hdds_types::{BlockId, ReplicationConfig};
 use om_proto::{
-    AllocateBlockRequest, CommitKeyRequest, CreateKeyRequest, KeyArgs, KeyLocation, OmRequest, Type,
+    AllocateBlockRequest, CommitKeyRequest, CreateFileRequest, CreateKeyRequest, KeyArgs, KeyInfo,
+    KeyLocation, OmRequest, Type,
 };
 
 use super::{key_args, location};
@@ -65,6 +66,61 @@ impl OzoneClient {
         key: &str,
         new: NewKey,
     ) -> Result<KeyWriter, ClientError> {
+        let (args, create) = self.opening(volume, bucket, key, &new)?;
+        let request = OmRequest {
+            cmd_type: Type::CreateKey.into(),
+            create_key_request: Some(Box::new(CreateKeyRequest {
+                key_args: create,
+                ..Default::default()
+            })),
+            ..Default::default()
+        };
+        let response = self.om.submit_patiently(request).await?;
+        let created = response.create_key_response.ok_or(ClientError::Malformed("createKey"))?;
+        let version = created.open_version.unwrap_or_default();
+        self.opened(args, new.metadata, created.key_info, created.id, version)
+    }
+
+    /// Opens a file for writing: as [`Self::create_key`], with the rules of a file system.
+    /// `recursive` makes missing parents, `overwrite` replaces a file that exists.
+    ///
+    /// # Errors
+    /// `FILE_ALREADY_EXISTS`, `DIRECTORY_NOT_FOUND`, or see [`ClientError`].
+    pub async fn create_file(
+        &self,
+        volume: &str,
+        bucket: &str,
+        path: &str,
+        new: NewKey,
+        recursive: bool,
+        overwrite: bool,
+    ) -> Result<KeyWriter, ClientError> {
+        let (args, create) = self.opening(volume, bucket, path, &new)?;
+        let create = CreateFileRequest {
+            key_args: KeyArgs { latest_version_location: Some(true), ..create },
+            is_recursive: recursive,
+            is_overwrite: overwrite,
+            client_id: None,
+        };
+        let request = OmRequest {
+            cmd_type: Type::CreateFile.into(),
+            create_file_request: Some(Box::new(create)),
+            ..Default::default()
+        };
+        let response = self.om.submit_patiently(request).await?;
+        let created = response.create_file_response.ok_or(ClientError::Malformed("createFile"))?;
+        let version = created.open_version.unwrap_or_default();
+        self.opened(args, new.metadata, created.key_info, created.id, version)
+    }
+
+    /// What every request about the new key says, and what the one that opens it adds.
+    fn opening(
+        &self,
+        volume: &str,
+        bucket: &str,
+        key: &str,
+        new: &NewKey,
+    ) -> Result<(KeyArgs, KeyArgs), ClientError> {
         names::check_volume(volume)?;
         names::check_bucket(bucket)?;
         let mut args = KeyArgs {
@@ -83,18 +139,20 @@ impl OzoneClient {
             expected_data_generation: new.expected_generation,
             ..args.clone()
         };
-        let request = OmRequest {
-            cmd_type: Type::CreateKey.into(),
-            create_key_request: Some(Box::new(CreateKeyRequest {
-                key_args: create,
-                ..Default::default()
-            })),
-            ..Default::default()
-        };
-        let response = self.om.submit_patiently(request).await?;
-        let created = response.create_key_response.ok_or(ClientError::Malformed("createKey"))?;
-        let info = created.key_info.ok_or(ClientError::Malformed("keyInfo"))?;
-        let session = created.id.ok_or(ClientError::Malformed("the session of the open key"))?;
+        Ok((args, create))
+    }
+
+    /// The writer of a key that the server has opened.
+    fn opened(
+        &self,
+        mut args: KeyArgs,
+        metadata: BTreeMap<String, String>,
+        info: Option<KeyInfo>,
+        session: Option<u64>,
+        version: u64,
+    ) -> Result<KeyWriter, ClientError> {
+        let info = info.ok_or(ClientError::Malformed("keyInfo"))?;
+        let session = session.ok_or(ClientError::Malformed("the session of the open key"))?;
         let ec = info.ec_replication_config.as_ref();
         let replication = hdds_proto::convert::replication(info.r#type, info.factor, ec)
             .ok_or(ClientError::Malformed("a known replication"))?;
@@ -103,7 +161,6 @@ impl OzoneClient {
             return Err(ClientError::Invalid(text));
         }
         put_replication(&mut args, replication);
-        let version = created.open_version.unwrap_or_default();
         let newest = info.key_location_list.last();
         // Blocks of other versions are those of the key that is overwritten.
         let reserved = newest
@@ -118,7 +175,7 @@ impl OzoneClient {
             args,
             session,
             replication,
-            metadata: new.metadata,
+            metadata,
             reserved,
             current: None,
             done: Vec::new(),
