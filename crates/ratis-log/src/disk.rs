@@ -12,10 +12,12 @@ use ratis_proto::common::LogEntryProto;
 use uuid::Uuid;
 
 use crate::error::LogError;
+use crate::files::LogFiles;
+use crate::folder::FsFolder;
 use crate::group::{GroupLog, LogListener};
 use crate::meta;
 use crate::reader::LogReader;
-use crate::recovery::{self, Recovered};
+use crate::recovery::Recovered;
 use crate::storage::{self, GroupPaths};
 use crate::writer::{GroupFiles, Operation, Writer};
 
@@ -99,18 +101,13 @@ impl Disk {
         let paths = GroupPaths::new(self.path(), group);
         let is_new = paths.create(members)?;
         let lock = paths.lock()?;
-        let mut recovered = Recovered {
-            is_new,
-            metadata: meta::read_metadata(&paths.current)?.unwrap_or_default(),
-            stored_configuration: meta::read_configuration(&paths.current)?,
-            ..Default::default()
-        };
-        let segments = recovery::recover(&paths.current, &mut recovered)?;
-        let segments = Arc::new(Mutex::new(segments));
+        let folder = FsFolder(paths.current.clone());
+        let (files, mut recovered) = LogFiles::open(Box::new(folder), settings)?;
+        recovered.is_new = is_new;
         let slot = self.inner.next_slot.fetch_add(1, Ordering::Relaxed);
-        let files = GroupFiles::new(paths.clone(), settings, segments.clone(), listener, lock);
+        let reader = LogReader { current: paths.current.clone(), segments: files.segments() };
+        let files = GroupFiles::new(paths.root.clone(), files, listener, lock);
         self.send(Operation::Open(slot, Box::new(files)));
-        let reader = LogReader { current: paths.current.clone(), segments };
         let log = GroupLog::new(self.clone(), slot, paths, reader, recovered.next);
         Ok((log, recovered))
     }

@@ -8,11 +8,11 @@ use ratis_proto::common::LogEntryProto;
 use crate::cache::EntryCache;
 use crate::disk::Disk;
 use crate::error::LogError;
-use crate::format;
+use crate::files::{Change, Frames};
 use crate::meta::Metadata;
 use crate::reader::LogReader;
 use crate::storage::GroupPaths;
-use crate::writer::{Change, Frames, Operation};
+use crate::writer::Operation;
 
 /// Names an operation; operations of a group are done in the order of their tickets.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -89,15 +89,7 @@ impl GroupLog {
     /// The second half of [`Self::append`], in the order of staging: the entries go to the disk. What
     /// was truncated in between must be left out.
     pub fn write(&mut self, entries: &[LogEntryProto]) -> Ticket {
-        let mut frames = Frames {
-            first: entries.first().map_or(self.next, |entry| entry.index),
-            bytes: Vec::new(),
-            lengths: Vec::with_capacity(entries.len()),
-        };
-        for entry in entries {
-            let length = format::encode(entry, &mut frames.bytes);
-            frames.lengths.push(u32::try_from(length).unwrap_or(u32::MAX));
-        }
+        let frames = Frames::encode(entries, self.next);
         self.submit(Change::Append(frames))
     }
 

@@ -29,11 +29,14 @@
 //! - Bulk bytes (`stateMachineData`) never reach the log; the size of the full entry does.
 //! - A disk error fails the operations of its group from then on. It never panics.
 //!
-//! Start reading at [`Disk`], then [`GroupLog`]; the bytes are in [`format`].
+//! Start reading at [`Disk`], then [`GroupLog`]; what happens to files is in [`files`], above the few
+//! operations of [`folder`]; the bytes are in [`format`].
 
 mod cache;
 mod disk;
 mod error;
+pub mod files;
+pub mod folder;
 pub mod format;
 mod group;
 mod meta;

@@ -1,13 +1,13 @@
 //! Term and vote (`raft-meta`) and the latest configuration (`raft-meta.conf`).
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs::File;
 use std::path::Path;
 
 use prost::Message;
 use ratis_proto::common::LogEntryProto;
 
 use crate::error::LogError;
+use crate::folder::Place;
 
 /// Name of the file with term and vote.
 pub(crate) const META: &str = "raft-meta";
@@ -87,44 +87,24 @@ fn unescape(value: &str) -> String {
 }
 
 /// Reads term and vote.
-pub(crate) fn read_metadata(current: &Path) -> Result<Option<Metadata>, LogError> {
-    let path = current.join(META);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(LogError::io("read", &path)(e)),
-    };
+pub(crate) fn read_metadata(place: &Place) -> Result<Option<Metadata>, LogError> {
+    let Some(bytes) = place.read_if_there(META)? else { return Ok(None) };
+    let text = String::from_utf8_lossy(&bytes);
     Metadata::from_properties(&text).map(Some).map_err(|reason| LogError::Corrupt {
-        path,
+        path: place.path(META),
         offset: 0,
         reason,
     })
 }
 
 /// Reads the latest applied configuration.
-pub(crate) fn read_configuration(current: &Path) -> Result<Option<LogEntryProto>, LogError> {
-    let path = current.join(CONFIGURATION);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(LogError::io("read", &path)(e)),
-    };
+pub(crate) fn read_configuration(place: &Place) -> Result<Option<LogEntryProto>, LogError> {
+    let Some(bytes) = place.read_if_there(CONFIGURATION)? else { return Ok(None) };
     LogEntryProto::decode(bytes.as_slice()).map(Some).map_err(|e| LogError::Corrupt {
-        path,
+        path: place.path(CONFIGURATION),
         offset: 0,
         reason: e.to_string(),
     })
-}
-
-/// Replaces a file so that a crash leaves the old or the new content.
-pub(crate) fn replace(folder: &Path, name: &str, content: &[u8]) -> Result<(), LogError> {
-    let temporary = folder.join(format!("{name}.tmp"));
-    let path = folder.join(name);
-    let mut file = File::create(&temporary).map_err(LogError::io("create", &temporary))?;
-    file.write_all(content).map_err(LogError::io("write", &temporary))?;
-    file.sync_data().map_err(LogError::io("sync", &temporary))?;
-    fs::rename(&temporary, &path).map_err(LogError::io("replace", &path))?;
-    sync_folder(folder)
 }
 
 /// Makes names in a folder durable.

@@ -86,7 +86,7 @@ impl LogReader {
                 first: segments.first(),
                 next: segments.next,
             })?;
-            (segment.path(&self.current), segment.mark(index), segment.next, segment.bytes)
+            (self.current.join(segment.name()), segment.mark(index), segment.next, segment.bytes)
         };
         let file = File::open(&path).map_err(LogError::io("open", &path))?;
         let (mut at, mut offset) = mark;

@@ -5,13 +5,11 @@
 //! entry follows it, or if a sector of zeros lies in it. Anything else was written and has changed
 //! since, and is refused.
 
-use std::fs::{self, OpenOptions};
-use std::path::Path;
-
 use prost::Message;
 use ratis_proto::common::{LogEntryProto, MetadataProto, log_entry_proto::LogEntryBody};
 
 use crate::error::LogError;
+use crate::folder::Place;
 use crate::format::{self, Frame, Kind, MAGIC};
 use crate::meta::Metadata;
 use crate::segment::{self, Segment, Segments};
@@ -73,18 +71,19 @@ struct Stop {
 }
 
 /// Reads all segments; cuts off a torn tail.
-pub(crate) fn recover(current: &Path, found: &mut Recovered) -> Result<Segments, LogError> {
+pub(crate) fn recover(place: &Place, found: &mut Recovered) -> Result<Segments, LogError> {
     let mut segments = Segments::default();
-    let mut names = list(current)?;
+    let mut names: Vec<_> =
+        place.list()?.iter().filter_map(|name| segment::parse_name(name)).collect();
     names.sort_unstable();
     let count = names.len();
     for (position, (first, last)) in names.into_iter().enumerate() {
         let mut segment = Segment { closed: last.is_some(), ..Segment::new(first) };
         // The name of a closed segment contains its last index, so set it before asking.
         segment.next = last.map_or(first, |last| last.saturating_add(1));
-        let path = segment.path(current);
+        let name = segment.name();
         let corrupt = |offset: usize, reason: String| LogError::Corrupt {
-            path: path.clone(),
+            path: place.path(&name),
             offset: offset as u64,
             reason,
         };
@@ -101,7 +100,7 @@ pub(crate) fn recover(current: &Path, found: &mut Recovered) -> Result<Segments,
         }
 
         segment.next = first;
-        let bytes = fs::read(&path).map_err(LogError::io("read", &path))?;
+        let bytes = place.read(&name)?;
         let stop = scan(&bytes, &mut segment, found);
         if segment.closed {
             if let Some(reason) = stop.damage {
@@ -115,7 +114,7 @@ pub(crate) fn recover(current: &Path, found: &mut Recovered) -> Result<Segments,
             if let Some(reason) = refusal(&bytes, &stop, segment.next) {
                 return Err(corrupt(stop.offset, reason));
             }
-            cut_tail(&path, &segment, &bytes, reason)?;
+            cut_tail(place, &segment, &bytes, reason)?;
             if stop.offset < MAGIC.len() {
                 // Not even the header was written: the next append makes the file anew.
                 segments.next = first;
@@ -128,15 +127,6 @@ pub(crate) fn recover(current: &Path, found: &mut Recovered) -> Result<Segments,
     found.first = segments.first();
     found.next = segments.next;
     Ok(segments)
-}
-
-fn list(current: &Path) -> Result<Vec<(u64, Option<u64>)>, LogError> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(current).map_err(LogError::io("list", current))? {
-        let entry = entry.map_err(LogError::io("list", current))?;
-        names.extend(entry.file_name().to_str().and_then(segment::parse_name));
-    }
-    Ok(names)
 }
 
 /// Walks the entries of a segment.
@@ -205,11 +195,13 @@ fn intact_entry_after(bytes: &[u8], offset: usize, next: u64) -> Option<usize> {
     None
 }
 
-fn cut_tail(path: &Path, segment: &Segment, bytes: &[u8], reason: &str) -> Result<(), LogError> {
+fn cut_tail(place: &Place, segment: &Segment, bytes: &[u8], reason: &str) -> Result<(), LogError> {
+    let name = segment.name();
+    let path = place.path(&name);
     let used = bytes.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1) as u64;
     if !bytes.starts_with(MAGIC) {
         tracing::warn!(path = %path.display(), "open raft log segment has no header; it was never used and is removed");
-        return fs::remove_file(path).map_err(LogError::io("remove", path));
+        return place.remove(&name);
     }
     tracing::warn!(
         path = %path.display(),
@@ -219,7 +211,5 @@ fn cut_tail(path: &Path, segment: &Segment, bytes: &[u8], reason: &str) -> Resul
         reason,
         "torn tail of the raft log is cut off"
     );
-    let file = OpenOptions::new().write(true).open(path).map_err(LogError::io("open", path))?;
-    file.set_len(segment.bytes).map_err(LogError::io("truncate", path))?;
-    file.sync_all().map_err(LogError::io("sync", path))
+    place.open(&name)?.cut(segment.bytes)
 }

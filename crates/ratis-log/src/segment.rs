@@ -1,7 +1,6 @@
 //! Which entries lie in which file, and roughly where.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
 
 /// One place is remembered for this many entries; a reader walks the rest.
 const MARK_STRIDE: u64 = 64;
@@ -54,11 +53,11 @@ impl Segment {
     }
 
     /// The file's name.
-    pub fn path(&self, current: &Path) -> PathBuf {
+    pub fn name(&self) -> String {
         if self.closed {
-            current.join(format!("log_{}-{}", self.first, self.next.saturating_sub(1)))
+            format!("log_{}-{}", self.first, self.next.saturating_sub(1))
         } else {
-            current.join(format!("log_inprogress_{}", self.first))
+            format!("log_inprogress_{}", self.first)
         }
     }
 

@@ -9,6 +9,7 @@ use ratis_proto::common::LogEntryProto;
 use uuid::Uuid;
 
 use crate::error::LogError;
+use crate::folder::{FsFolder, Place};
 use crate::meta::{self, Metadata};
 
 /// Paths of a group.
@@ -34,11 +35,12 @@ impl GroupPaths {
         if self.current.join(meta::META).exists() {
             return Ok(false);
         }
+        let current = Place::new(Box::new(FsFolder(self.current.clone())));
         if let Some(members) = members {
-            meta::replace(&self.current, meta::CONFIGURATION, &members.encode_to_vec())?;
+            current.replace(meta::CONFIGURATION, &members.encode_to_vec())?;
         }
         let initial = Metadata::default().to_properties();
-        meta::replace(&self.current, meta::META, initial.as_bytes())?;
+        current.replace(meta::META, initial.as_bytes())?;
         meta::sync_folder(&self.root)?;
         if let Some(storage) = self.root.parent() {
             meta::sync_folder(storage)?;
