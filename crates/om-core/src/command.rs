@@ -12,6 +12,8 @@ pub mod acl;
 pub mod bucket;
 pub mod file;
 pub mod key;
+#[expect(deprecated, reason = "the field of the parts is where 2.2.0 keeps them")]
+pub mod multipart;
 pub mod server;
 pub mod volume;
 
@@ -38,6 +40,8 @@ pub struct Caller<'a> {
     pub now: u64,
     /// `UniqueId.next()`: becomes the client id of an open key.
     pub unique_id: u64,
+    /// Draws random bytes, for ids and secrets that the leader puts into the request.
+    pub random: fn() -> [u8; 32],
 }
 
 impl Caller<'_> {
@@ -142,6 +146,11 @@ macro_rules! writes {
             CreateDirectory create_directory_request,
             PurgeDirectories purge_directories_request,
             SetTimes set_times_request,
+            InitiateMultiPartUpload initiate_multi_part_upload_request,
+            CommitMultiPartUpload commit_multi_part_upload_request,
+            CompleteMultiPartUpload complete_multi_part_upload_request,
+            AbortMultiPartUpload abort_multi_part_upload_request,
+            AbortExpiredMultiPartUploads multipart_uploads_expired_abort_request,
             AddAcl add_acl_request,
             RemoveAcl remove_acl_request,
             SetAcl set_acl_request,
@@ -164,7 +173,7 @@ pub fn is_read(request: &OmRequest) -> bool {
 }
 
 /// Requests that are answered here without the log.
-const READS: [Type; 22] = [
+const READS: [Type; 24] = [
     Type::CheckVolumeAccess,
     Type::InfoVolume,
     Type::ListVolume,
@@ -184,6 +193,8 @@ const READS: [Type; 22] = [
     Type::FinalizeUpgradeProgress,
     Type::GetAcl,
     Type::GetObjectTagging,
+    Type::ListMultipartUploads,
+    Type::ListMultiPartUploadParts,
     Type::ListOpenFiles,
     Type::GetQuotaRepairStatus,
     Type::ListTenant,
@@ -399,6 +410,14 @@ fn read_one(
         Type::GetObjectTagging => {
             let body = body(request.get_object_tagging_request.as_deref(), name)?;
             key::tags::read(body, ns, reply)
+        }
+        Type::ListMultipartUploads => {
+            let body = body(request.list_multipart_uploads_request.as_deref(), name)?;
+            multipart::list_uploads::read(body, ns, reply)
+        }
+        Type::ListMultiPartUploadParts => {
+            let body = body(request.list_multipart_upload_parts_request.as_deref(), name)?;
+            multipart::list_parts::read(body, ns, reply)
         }
         Type::GetS3VolumeContext => server::s3_volume::read(ns, caller, reply),
         Type::FinalizeUpgradeProgress => server::finalize_progress::read(reply),

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use om_proto::{
-    BucketLayoutProto, BucketNameInfo, DeleteOpenKeysRequest, KeyInfo, OpenKey, OpenKeyBucket,
-    PurgeDirectoriesRequest, PurgePathRequest,
+    BucketLayoutProto, BucketNameInfo, DeleteOpenKeysRequest, ExpiredMultipartUploadInfo,
+    ExpiredMultipartUploadsBucket, KeyInfo, MultipartKeyInfo, MultipartUploadsExpiredAbortRequest,
+    OpenKey, OpenKeyBucket, PurgeDirectoriesRequest, PurgePathRequest,
 };
 use ozone_db::DbError;
 
@@ -95,7 +96,7 @@ pub fn expired_open_keys(
         each_row(ns, table, b"/", |row, key: KeyInfo| {
             // Overwriting keeps the creation time of the old key; opening and every new block set
             // the modification time.
-            if key.modification_time < before {
+            if key.modification_time < before && !is_upload(&key) {
                 count += 1;
                 let open = OpenKey { name: row, ..OpenKey::default() };
                 expired.entry((key.volume_name, key.bucket_name)).or_default().push(open);
@@ -117,6 +118,44 @@ pub fn expired_open_keys(
         }
     }
     Ok(requests)
+}
+
+/// The open key of a multipart upload, which expires with its upload.
+fn is_upload(key: &KeyInfo) -> bool {
+    key.key_location_list.last().is_some_and(|list| list.is_multipart_key.unwrap_or(false))
+}
+
+/// Multipart uploads begun before `before` (ms since 1970) with about `parts_limit` parts; `None` when
+/// there are none.
+///
+/// # Errors
+/// The store failed.
+#[expect(deprecated, reason = "the field of the parts is where 2.2.0 keeps them")]
+pub fn expired_uploads(
+    ns: &Namespace<'_>,
+    before: u64,
+    parts_limit: usize,
+) -> Result<Option<MultipartUploadsExpiredAbortRequest>, DbError> {
+    let mut expired: BTreeMap<(String, String), Vec<ExpiredMultipartUploadInfo>> = BTreeMap::new();
+    let mut parts = 0;
+    each_row(ns, &tables::MULTIPART_INFO, b"/", |row, upload: MultipartKeyInfo| {
+        let mut names = row.splitn(4, '/').skip(1);
+        if upload.creation_time <= before
+            && let (Some(volume), Some(bucket)) = (names.next(), names.next())
+        {
+            // An upload without parts takes a place, too.
+            parts += upload.part_key_info_list.len().max(1);
+            let bucket = (volume.to_owned(), bucket.to_owned());
+            expired.entry(bucket).or_default().push(ExpiredMultipartUploadInfo { name: row });
+        }
+        if parts >= parts_limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    let groups = expired.into_iter().map(|((volume_name, bucket_name), multipart_uploads)| {
+        ExpiredMultipartUploadsBucket { volume_name, bucket_name, multipart_uploads }
+    });
+    let expired_multipart_uploads_per_bucket: Vec<_> = groups.collect();
+    Ok((!expired_multipart_uploads_per_bucket.is_empty())
+        .then_some(MultipartUploadsExpiredAbortRequest { expired_multipart_uploads_per_bucket }))
 }
 
 /// Ids of volume and bucket at the front of a row's key.

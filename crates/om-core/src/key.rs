@@ -28,6 +28,11 @@ pub fn location_list(version: u64, key_locations: Vec<KeyLocation>) -> KeyLocati
 pub fn compact(location: &mut KeyLocation) {
     location.pipeline = None;
     location.token = None;
+    complete(location);
+}
+
+/// Makes every field of a block's place explicit.
+pub fn complete(location: &mut KeyLocation) {
     location.create_version.get_or_insert(0);
     location.part_number.get_or_insert(0);
     location.block_id.block_commit_sequence_id.get_or_insert(0);

@@ -5,8 +5,10 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use om_proto::storage::PersistedUserVolumeInfo;
-use om_proto::{BucketInfo, DirectoryInfo, KeyInfo, RepeatedKeyInfo, VolumeInfo};
+use om_proto::storage::{PersistedPrefixInfo, PersistedUserVolumeInfo};
+use om_proto::{
+    BucketInfo, DirectoryInfo, KeyInfo, MultipartKeyInfo, RepeatedKeyInfo, S3Secret, VolumeInfo,
+};
 use ozone_db::{DbError, TableDef, codec};
 use prost::Message;
 
@@ -88,10 +90,12 @@ pub static DELETED_DIRECTORY: Table<KeyInfo> = Table::new(9);
 pub const TRANSACTION_INFO: &str = ALL[10];
 /// Its one key; the value is `<term>#<index>`.
 pub const TRANSACTION_INFO_KEY: &[u8] = b"#TRANSACTIONINFO";
-/// `/<volume>/<bucket>/<key>/<upload id>`.
-pub const MULTIPART_INFO: &str = ALL[11];
-/// Slot of [`MULTIPART_INFO`].
-pub const MULTIPART_INFO_SLOT: usize = 11;
+/// `/<volume>/<bucket>/<key>/<upload id>`: uploads under way, of all layouts.
+pub static MULTIPART_INFO: Table<MultipartKeyInfo> = Table::new(11);
+/// `/<volume>/<bucket>/<prefix>/`: ACLs of prefixes.
+pub static PREFIX: Table<PersistedPrefixInfo> = Table::new(13);
+/// `<access id>`.
+pub static S3_SECRET: Table<S3Secret> = Table::new(14);
 /// `/<volume>/<bucket>/<snapshot>`.
 pub const SNAPSHOT_INFO: &str = ALL[20];
 /// Slot of [`SNAPSHOT_INFO`].
@@ -128,6 +132,15 @@ pub fn bucket_tree(volume: u64, bucket: u64) -> Vec<u8> {
     format!("/{}/{}/", volume.cast_signed(), bucket.cast_signed()).into_bytes()
 }
 
+/// The row's key with a text behind it: uploads.
+pub fn with_text(key: &[u8], text: &str) -> Vec<u8> {
+    let mut row = Vec::with_capacity(key.len() + 1 + text.len());
+    row.extend_from_slice(key);
+    row.push(b'/');
+    row.extend_from_slice(text.as_bytes());
+    row
+}
+
 /// The row's key with an id behind it: open keys, deleted keys.
 pub fn with_id(key: &[u8], id: u64) -> Vec<u8> {
     let mut text = Vec::with_capacity(key.len() + 21);
@@ -162,7 +175,9 @@ mod tests {
     fn every_typed_table_sits_in_its_slot() {
         assert_eq!(DELETED.def.name, "deletedTable");
         assert_eq!(DELETED_DIRECTORY.def.name, "deletedDirectoryTable");
-        assert_eq!(MULTIPART_INFO, ALL[MULTIPART_INFO_SLOT]);
+        assert_eq!(MULTIPART_INFO.def.name, "multipartInfoTable");
+        assert_eq!(PREFIX.def.name, "prefixTable");
+        assert_eq!(S3_SECRET.def.name, "s3SecretTable");
         assert_eq!(SNAPSHOT_INFO, ALL[SNAPSHOT_INFO_SLOT]);
     }
 }

@@ -9,6 +9,16 @@ pub fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Unguessable bytes, for ids and secrets.
+pub fn random_bytes() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let halves = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
+    for (to, from) in bytes.chunks_exact_mut(16).zip(halves) {
+        to.copy_from_slice(from.as_bytes());
+    }
+    bytes
+}
+
 /// Ids that grow: milliseconds in the upper 48 bits, a counter in the lower 16 (`UniqueId`). A clock
 /// that goes back does not make an id appear twice.
 #[derive(Default)]

@@ -67,6 +67,12 @@ pub struct Settings {
     pub open_key_expiry: Duration,
     /// `ozone.om.open.key.cleanup.limit.per.task`, 1,000 keys.
     pub open_key_cleanup_limit: usize,
+    /// `ozone.om.open.mpu.cleanup.service.interval`, 24 h.
+    pub upload_cleanup_interval: Duration,
+    /// `ozone.om.open.mpu.expire.threshold`, 30 d.
+    pub upload_expiry: Duration,
+    /// `ozone.om.open.mpu.parts.cleanup.limit.per.task`, 1,000 parts.
+    pub upload_cleanup_parts_limit: usize,
 }
 
 impl Settings {
@@ -141,6 +147,18 @@ impl Settings {
             )?,
             open_key_cleanup_limit: conf
                 .integer("ozone.om.open.key.cleanup.limit.per.task", 1_000)?,
+            upload_cleanup_interval: seconds(
+                "ozone.om.open.mpu.cleanup.service.interval",
+                24 * 3600,
+                Unit::Milliseconds,
+            )?,
+            upload_expiry: seconds(
+                "ozone.om.open.mpu.expire.threshold",
+                30 * 24 * 3600,
+                Unit::Milliseconds,
+            )?,
+            upload_cleanup_parts_limit: conf
+                .integer("ozone.om.open.mpu.parts.cleanup.limit.per.task", 1_000)?,
             service,
             node,
         })

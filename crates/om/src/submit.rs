@@ -149,7 +149,13 @@ impl Service {
     }
 
     pub(crate) fn caller<'a>(&'a self, user: &'a str) -> Caller<'a> {
-        Caller { user, groups: &self.groups, now: crate::ids::now_ms(), unique_id: self.ids.next() }
+        Caller {
+            user,
+            groups: &self.groups,
+            now: crate::ids::now_ms(),
+            unique_id: self.ids.next(),
+            random: crate::ids::random_bytes,
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use crate::layout::Bucket;
 use crate::namespace::Namespace;
 
 /// Stamps what every write of a key carries: the real bucket, the time, the owner's ACLs.
-fn stamp(args: &mut KeyArgs, bucket: &Bucket, caller: &Caller<'_>) {
+pub(crate) fn stamp(args: &mut KeyArgs, bucket: &Bucket, caller: &Caller<'_>) {
     let (volume, name) = bucket.names();
     volume.clone_into(&mut args.volume_name);
     name.clone_into(&mut args.bucket_name);
@@ -33,7 +33,7 @@ fn stamp(args: &mut KeyArgs, bucket: &Bucket, caller: &Caller<'_>) {
 }
 
 /// Puts the caller and his group in front of the ACLs of a new key.
-fn stamp_new(args: &mut KeyArgs, caller: &Caller<'_>) {
+pub(crate) fn stamp_new(args: &mut KeyArgs, caller: &Caller<'_>) {
     args.acls = caller.acls().chain(std::mem::take(&mut args.acls)).collect();
     args.owner_name.get_or_insert_with(|| caller.user.to_owned());
 }
@@ -51,7 +51,7 @@ fn prepare_existing(
 }
 
 /// If-Match on the ETag of an existing key.
-fn check_etag(args: &KeyArgs, existing: Option<&KeyInfo>) -> Result<(), OmError> {
+pub(crate) fn check_etag(args: &KeyArgs, existing: Option<&KeyInfo>) -> Result<(), OmError> {
     let Some(expected) = &args.expected_e_tag else { return Ok(()) };
     let Some(existing) = existing else {
         return Err(OmError::new(Status::KeyNotFound, "Key not found for If-Match"));

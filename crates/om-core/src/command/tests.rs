@@ -5,6 +5,7 @@ mod buckets;
 mod files;
 mod golden;
 mod keys;
+mod multipart;
 mod volumes;
 
 use std::sync::Arc;
@@ -58,7 +59,8 @@ impl Om {
     }
 
     fn caller(&self) -> Caller<'static> {
-        Caller { user: USER, groups: &OnlyRoot, now: self.now, unique_id: 77_000 + self.index }
+        let unique_id = 77_000 + self.index;
+        Caller { user: USER, groups: &OnlyRoot, now: self.now, unique_id, random: || [7; 32] }
     }
 
     /// Prepare and apply, as a leader does; refusals of either become the reply.

@@ -34,7 +34,7 @@ impl Write for DeleteBucketRequest {
             return Err(Failure::new(Status::BucketNotEmpty, "Bucket is not empty"));
         }
         let below = bucket.flat_row("");
-        if ns.has_prefix(tables::MULTIPART_INFO_SLOT, &below)? {
+        if ns.has_prefix(tables::MULTIPART_INFO.slot, &below)? {
             return Err(Failure::new(
                 Status::BucketNotEmpty,
                 format!(

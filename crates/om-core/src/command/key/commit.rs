@@ -101,7 +101,8 @@ impl Write for CommitKeyRequest {
 }
 
 /// The open key with its final size and blocks, and the blocks that were not used.
-fn finish(open: KeyInfo, args: KeyArgs, at: At) -> (KeyInfo, Vec<KeyLocation>) {
+/// Pipelines that the client sent with them are kept.
+pub(crate) fn finish(open: KeyInfo, args: KeyArgs, at: At) -> (KeyInfo, Vec<KeyLocation>) {
     let mut key = open;
     key.expected_data_generation = None;
     for pair in args.metadata {
@@ -125,7 +126,7 @@ fn finish(open: KeyInfo, args: KeyArgs, at: At) -> (KeyInfo, Vec<KeyLocation>) {
             .filter(|block| known.contains(&block_of(block)))
             .map(|mut block| {
                 block.create_version = Some(version);
-                key::compact(&mut block);
+                key::complete(&mut block);
                 block
             })
             .collect();
@@ -170,7 +171,7 @@ fn settle(
 }
 
 /// Blocks without a key, to be reclaimed.
-fn pseudo_key(unused: Vec<KeyLocation>, committed: &KeyInfo) -> Option<KeyInfo> {
+pub(crate) fn pseudo_key(unused: Vec<KeyLocation>, committed: &KeyInfo) -> Option<KeyInfo> {
     if unused.is_empty() || committed.data_size == 0 {
         return None;
     }

@@ -4,7 +4,7 @@ use hdds_types::ReplicationConfig;
 use om_proto::{KeyArgs, KeyInfo, KeyLocation, Status};
 
 use crate::acl;
-use crate::command::{BlocksWanted, Caller};
+use crate::command::{BlocksWanted, Caller, multipart};
 use crate::error::{Failure, OmError};
 use crate::key::{self, location_list};
 use crate::layout::{Bucket, Leaf, Walk};
@@ -38,10 +38,11 @@ pub(crate) fn prepare(
     super::stamp(args, &bucket, caller);
     super::stamp_new(args, caller);
     if args.is_multipart_key.unwrap_or(false) {
-        return Err(Failure::new(
-            Status::NotSupportedOperation,
-            "Multipart uploads are not supported by this Ozone Manager",
-        ));
+        if args.multipart_number.unwrap_or(0) == 0 {
+            let message = "PartNumber Should be greater than zero";
+            return Err(Failure::new(Status::InvalidRequest, message));
+        }
+        return Ok(None);
     }
     let replication = replication::of_key(args, &bucket.info, ns.rules)?;
     if args.data_size.is_none_or(|size| size.cast_signed() <= 0) {
@@ -76,7 +77,13 @@ pub(crate) fn apply(
         Leaf::Free | Leaf::Folder(_) | Leaf::BelowFile(_) => None,
     };
     check_expectations(&mut args, existing)?;
-    let replication = replication::of_key(&args, &bucket.info, ns.rules)?;
+    let is_part = args.is_multipart_key.unwrap_or(false);
+    let replication = if is_part {
+        let upload_id = args.multipart_upload_id.as_deref().unwrap_or("");
+        replication::of_stored(&multipart::open_key(ns, bucket, &args.key_name, upload_id)?)
+    } else {
+        replication::of_key(&args, &bucket.info, ns.rules)?
+    };
     let preallocated = args.key_locations.len() as u64
         * ns.rules.block_bytes
         * replication.required_nodes() as u64;
@@ -91,12 +98,13 @@ pub(crate) fn apply(
     let row = tables::with_id(&walk.row(bucket, at), client);
     let (object_id, parent_id) = (walk.object_id(bucket, at), walk.parent_id(at));
     let acls = match existing {
-        None => acl::of_key(user, &args, walk.parent_acls(bucket)),
-        Some(_) => Vec::new(),
+        Some(_) if !is_part => Vec::new(),
+        _ => acl::of_key(user, &args, walk.parent_acls(bucket)),
     };
     let (mut key, blocks) = match walk.leaf {
-        Leaf::File(existing) => overwriting(existing, args, bucket, at),
-        Leaf::Free | Leaf::Folder(_) | Leaf::BelowFile(_) => {
+        // A part has nothing of the key that its upload will replace.
+        Leaf::File(existing) if !is_part => overwriting(existing, args, bucket, at),
+        Leaf::File(_) | Leaf::Free | Leaf::Folder(_) | Leaf::BelowFile(_) => {
             let (mut key, blocks) = new_key(args, acls, at);
             key.object_id = Some(object_id);
             key.parent_id = Some(parent_id);
@@ -207,26 +215,27 @@ pub(crate) fn put_pipelines(key: &mut KeyInfo, located: Vec<Located>) {
 
 /// Atomic rewrite and create-if-absent; an expected ETag becomes an expected generation.
 fn check_expectations(args: &mut KeyArgs, existing: Option<&KeyInfo>) -> Result<(), OmError> {
-    match (args.expected_data_generation, existing) {
-        (None, _) | (Some(MUST_BE_ABSENT), None) => {}
-        (Some(MUST_BE_ABSENT), Some(_)) => {
-            return Err(OmError::new(Status::KeyAlreadyExists, "Key already exists"));
-        }
-        (Some(_), None) => {
-            return Err(OmError::new(Status::KeyNotFound, "Key not found during expected rewrite"));
-        }
-        (Some(generation), Some(existing)) => {
-            if existing.update_id != Some(generation) {
-                return Err(OmError::new(
-                    Status::KeyNotFound,
-                    "Generation mismatch during expected rewrite",
-                ));
-            }
-        }
-    }
+    check_generation(args, existing)?;
     super::check_etag(args, existing)?;
     if args.expected_e_tag.take().is_some() && args.expected_data_generation.is_none() {
         args.expected_data_generation = existing.and_then(|existing| existing.update_id);
     }
     Ok(())
+}
+
+/// The key is as old as the client believes.
+pub(crate) fn check_generation(args: &KeyArgs, existing: Option<&KeyInfo>) -> Result<(), OmError> {
+    match (args.expected_data_generation, existing) {
+        (None, _) | (Some(MUST_BE_ABSENT), None) => Ok(()),
+        (Some(MUST_BE_ABSENT), Some(_)) => {
+            Err(OmError::new(Status::KeyAlreadyExists, "Key already exists"))
+        }
+        (Some(_), None) => {
+            Err(OmError::new(Status::KeyNotFound, "Key not found during expected rewrite"))
+        }
+        (Some(generation), Some(existing)) if existing.update_id == Some(generation) => Ok(()),
+        (Some(_), Some(_)) => {
+            Err(OmError::new(Status::KeyNotFound, "Generation mismatch during expected rewrite"))
+        }
+    }
 }

@@ -1,0 +1,44 @@
+//! Aborts multipart uploads that were begun long ago and never completed
+//! (`MultipartUploadCleanupService`).
+
+use std::sync::Arc;
+
+use om_core::{Namespace, deletion};
+use om_proto::{OmRequest, Type};
+use tokio_util::sync::CancellationToken;
+
+use super::Stopped;
+use crate::ids::now_ms;
+use crate::server::Service;
+
+/// Works until stopped.
+pub async fn run(service: Arc<Service>, stop: CancellationToken) {
+    while service.next_round(service.settings.upload_cleanup_interval, &stop).await {
+        match round(&service).await {
+            Ok(0) => {}
+            Ok(uploads) => tracing::info!(uploads, "multipart uploads expired"),
+            Err(error) => tracing::warn!(%error, "expired uploads stay for the next round"),
+        }
+    }
+}
+
+async fn round(service: &Service) -> Result<usize, Stopped> {
+    let settings = &service.settings;
+    let age = u64::try_from(settings.upload_expiry.as_millis()).unwrap_or(u64::MAX);
+    let plan = {
+        let namespace = Namespace::new(&service.cache, &settings.rules);
+        let before = now_ms().saturating_sub(age);
+        deletion::expired_uploads(&namespace, before, settings.upload_cleanup_parts_limit)?
+    };
+    let Some(plan) = plan else { return Ok(0) };
+    let groups = &plan.expired_multipart_uploads_per_bucket;
+    let expired = groups.iter().map(|bucket| bucket.multipart_uploads.len()).sum();
+    service
+        .must_write(OmRequest {
+            cmd_type: Type::AbortExpiredMultiPartUploads.into(),
+            multipart_uploads_expired_abort_request: Some(Box::new(plan)),
+            ..OmRequest::default()
+        })
+        .await?;
+    Ok(expired)
+}
