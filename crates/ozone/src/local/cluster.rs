@@ -64,6 +64,12 @@ impl LocalCluster {
         }
     }
 
+    /// Ends when a daemon cannot go on, with the reason. (A failed Ozone Manager ends the process itself, a datanode goes on
+    /// without the disk or pipeline that failed.)
+    pub async fn failed(&self) -> String {
+        format!("SCM cannot go on: {}", self.scm.failed().await)
+    }
+
     /// The data directory.
     pub fn directory(&self) -> &Path {
         &self.directory

@@ -99,9 +99,15 @@ pub fn run(global: &GlobalArgs, args: LocalArgs) -> anyhow::Result<ExitCode> {
             }
         }
         announce(&cluster, started.elapsed());
-        stop::requested().await?;
+        let failure = tokio::select! {
+            stop = stop::requested() => stop.map(|()| None)?,
+            reason = cluster.failed() => Some(reason),
+        };
         let directory = cluster.directory().to_owned();
         cluster.shutdown().await?;
+        if let Some(reason) = failure {
+            anyhow::bail!("{reason} (the data stays in {})", directory.display());
+        }
         if ephemeral {
             std::fs::remove_dir_all(&directory)
                 .with_context(|| format!("cannot delete {}", directory.display()))?;
