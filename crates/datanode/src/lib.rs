@@ -14,7 +14,9 @@ mod background;
 pub mod dispatch;
 mod grpc;
 pub mod heartbeat;
+mod http;
 pub mod identity;
+mod metrics;
 pub mod node;
 pub mod pipeline;
 pub mod settings;
@@ -27,6 +29,7 @@ use anyhow::Context;
 use container_store::OpenDatabase;
 use hdds_client::scm::ScmDatanodeClient;
 use ozone_config::Configuration;
+use ozone_http::HttpServer;
 use tokio::net::{TcpListener, lookup_host};
 
 use heartbeat::Outbox;
@@ -44,6 +47,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// A running datanode.
 pub struct Datanode {
     node: Arc<Node>,
+    http: HttpServer,
 }
 
 impl Datanode {
@@ -55,7 +59,7 @@ impl Datanode {
     pub async fn start(conf: &Configuration) -> anyhow::Result<Self> {
         let settings = DatanodeSettings::load(conf)?;
         let open_database = node::rocks(settings.database_cache_bytes);
-        Self::start_with(settings, open_database).await
+        Self::open(settings, open_database, conf).await
     }
 
     /// As [`Self::start`], with another engine for the block tables.
@@ -66,6 +70,14 @@ impl Datanode {
         settings: DatanodeSettings,
         open_database: OpenDatabase,
     ) -> anyhow::Result<Self> {
+        Self::open(settings, open_database, &Configuration::default()).await
+    }
+
+    async fn open(
+        settings: DatanodeSettings,
+        open_database: OpenDatabase,
+        conf: &Configuration,
+    ) -> anyhow::Result<Self> {
         let ip = own_address(&settings.host_name).await;
         let (path, host_name) = (settings.id_dir.join("datanode.id"), settings.host_name.clone());
         let identity =
@@ -75,10 +87,14 @@ impl Datanode {
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!("cannot listen on {address} (hdds.container.ipc.port); is the port in use?")
         })?;
+        let http = HttpServer::bind(&settings.http).await?;
+        let http_port = http.as_ref().map(TcpListener::local_addr).transpose()?;
         let clients = clients(&settings);
         let outbox = Arc::new(Outbox::new(clients.len()));
         let (commands, executor) = Commands::new(settings.commands_max);
-        let node = Node::new(settings, identity, listener, outbox, commands, open_database)?;
+        let http_port = http_port.map(|address| address.port());
+        let node =
+            Node::new(settings, identity, listener, http_port, outbox, commands, open_database)?;
         let node = Arc::new(node);
         node.tasks.spawn(executor.run(node.clone(), node.stop.clone()));
         for ((client, interval, passive), mailbox) in
@@ -88,12 +104,18 @@ impl Datanode {
             node.tasks.spawn(endpoint.run(node.stop.clone()));
         }
         tracing::info!(datanode = %node.identity.lock().id, address = %node.address, "datanode up");
-        Ok(Self { node })
+        let http = http::serve(http, &node, conf);
+        Ok(Self { node, http })
     }
 
     /// Address of the container service (9859).
     pub fn rpc_address(&self) -> SocketAddr {
         self.node.address
+    }
+
+    /// HTTP port (9882); `None` when it is switched off.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.address()
     }
 
     /// What it holds; for tests and diagnosis.
@@ -107,6 +129,7 @@ impl Datanode {
     /// A disk refuses.
     pub async fn shutdown(self) -> anyhow::Result<()> {
         self.node.stop.cancel();
+        self.http.shutdown().await;
         self.node.tasks.close();
         if tokio::time::timeout(STOP_TIMEOUT, self.node.tasks.wait()).await.is_err() {
             tracing::warn!("stopping although calls are still under way");

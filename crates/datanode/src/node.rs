@@ -59,6 +59,8 @@ pub struct Node {
     pub network: Mutex<Network>,
     /// Address of port 9859.
     pub address: SocketAddr,
+    /// HTTP port, when it is open.
+    pub http_port: Option<u16>,
     /// What SCM should know.
     pub outbox: Arc<Outbox>,
     /// What SCM ordered.
@@ -83,6 +85,7 @@ impl Node {
         settings: DatanodeSettings,
         identity: Identity,
         listener: TcpListener,
+        http_port: Option<u16>,
         outbox: Arc<Outbox>,
         commands: Commands,
         open_database: OpenDatabase,
@@ -93,6 +96,7 @@ impl Node {
             identity: Mutex::new(identity),
             network: Mutex::default(),
             address: listener.local_addr().context("port of the container service")?,
+            http_port,
             outbox,
             commands,
             leadership: Leadership::default(),

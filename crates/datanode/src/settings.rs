@@ -9,6 +9,7 @@ use hdds_client::scm::ScmClientSettings;
 use multiraft::{PeerId, RaftSettings};
 use ozone_config::{Configuration, Unit};
 use ozone_daemon::directories::metadata_directory;
+use ozone_http::{HttpKeys, HttpSettings};
 
 use crate::identity::Identity;
 
@@ -40,6 +41,8 @@ pub struct DatanodeSettings {
     pub use_host_names: bool,
     /// Ports.
     pub ports: Ports,
+    /// `hdds.datanode.http-address`, port 9882.
+    pub http: HttpSettings,
     /// SCMs, from `ozone.scm.*`.
     pub scms: Vec<HostPort>,
     /// Recon, if configured.
@@ -137,6 +140,7 @@ impl DatanodeSettings {
             },
             use_host_names: conf.boolean("hdds.datanode.use.datanode.hostname", false)?,
             ports: ports(conf)?,
+            http: http(conf)?,
             scms: scm_addresses_for_datanodes(conf)?,
             recon: recon_address_for_datanodes(conf)?,
             scm_client: ScmClientSettings::read(conf)?,
@@ -227,6 +231,16 @@ fn tuning(conf: &Configuration) -> anyhow::Result<Tuning> {
         delete_removed_groups: conf
             .boolean("hdds.ratis.raft.server.delete.ratis.log.directory", true)?,
     })
+}
+
+fn http(conf: &Configuration) -> anyhow::Result<HttpSettings> {
+    let keys = HttpKeys {
+        address: "hdds.datanode.http-address".to_owned(),
+        bind_host: "hdds.datanode.http-bind-host".to_owned(),
+        enabled: "hdds.datanode.http.enabled",
+        port: 9882,
+    };
+    HttpSettings::read(conf, &keys)
 }
 
 fn ports(conf: &Configuration) -> anyhow::Result<Ports> {

@@ -14,9 +14,11 @@
 mod admin;
 mod blocks;
 mod double_buffer;
+mod http;
 mod ids;
 mod init;
 mod locations;
+mod metrics;
 mod rpc;
 mod server;
 mod service;

@@ -1,8 +1,8 @@
 //! Starts and stops an Ozone Manager.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -16,6 +16,7 @@ use om_core::{TableCache, command, tables};
 use ozone_config::Configuration;
 use ozone_db::Store;
 use ozone_db_rocks::{RocksSettings, RocksStore};
+use ozone_http::HttpServer;
 use ratis_proto::common::{RaftPeerProto, RaftPeerRole};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 use crate::admin::{self, OmAdminProtocol, OmInterServiceProtocol, ReconfigureProtocol};
 use crate::blocks::BlockPool;
 use crate::double_buffer::DoubleBuffer;
+use crate::http;
 use crate::ids::{UniqueIds, now_ms};
 use crate::init;
 use crate::locations::Locations;
@@ -54,9 +56,19 @@ pub(crate) struct Service {
     pub own_client: [u8; 16],
     pub own_client_name: String,
     pub own_calls: AtomicU64,
+    /// Ports that are open, for clients and for HTTP.
+    pub rpc_port: OnceLock<u16>,
+    pub http_port: u16,
+    /// In milliseconds since 1970.
+    pub started_ms: u64,
 }
 
 impl Service {
+    /// The port of clients.
+    pub(crate) fn rpc_port(&self) -> u16 {
+        self.rpc_port.get().copied().unwrap_or(self.settings.rpc.port)
+    }
+
     /// RPC address of a peer, for "not the leader" messages.
     pub(crate) fn address_of(&self, peer: &PeerId) -> String {
         let info = self.raft.info(self.group);
@@ -71,6 +83,7 @@ pub struct Om {
     service: Arc<Service>,
     buffer: Arc<DoubleBuffer>,
     rpc: RpcServer,
+    http: HttpServer,
     stop: CancellationToken,
     background: Vec<JoinHandle<()>>,
 }
@@ -87,6 +100,11 @@ impl Om {
             bail!("{} is not initialized; run `ozone om --init`", settings.directory.display());
         }
         let address = settings.rpc.resolve().await.context("ozone.om.address")?;
+        let http_listener = HttpServer::bind(&settings.http_server).await?;
+        let http_port = match &http_listener {
+            Some(listener) => listener.local_addr()?.port(),
+            None => settings.http.port,
+        };
         let path = settings.directory.join("om.db");
         let store = RocksStore::open(&path, &tables::ALL, &RocksSettings::default())?;
         let store: Arc<dyn Store> = Arc::new(store);
@@ -99,11 +117,14 @@ impl Om {
         let leadership = raft.leadership(group).context("the OM's Raft group is not open")?;
         await_leader(leadership.clone()).await?;
 
-        let service = Arc::new(service(conf, settings, cache, raft, group, leadership)?);
+        let service = service(conf, settings, cache, raft, group, leadership)?;
+        let service = Arc::new(Service { http_port, ..service });
         let limits = ServerSettings::read(conf)?;
         let rpc = RpcServer::start(address, limits, protocols(&service))
             .await
             .with_context(|| format!("listening on {address}"))?;
+        let _ = service.rpc_port.set(rpc.address().port());
+        let http = http::serve(http_listener, &service, conf);
         let stop = CancellationToken::new();
         let background = vec![
             tokio::spawn(service::key_deleting::run(service.clone(), stop.clone())),
@@ -111,12 +132,17 @@ impl Om {
             tokio::spawn(service::open_key_cleanup::run(service.clone(), stop.clone())),
             tokio::spawn(service::upload_cleanup::run(service.clone(), stop.clone())),
         ];
-        Ok(Self { service, buffer, rpc, stop, background })
+        Ok(Self { service, buffer, rpc, http, stop, background })
     }
 
     /// Where clients call.
     pub fn rpc_address(&self) -> SocketAddr {
         self.rpc.address()
+    }
+
+    /// Where the HTTP port listens; `None` when it is switched off.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.address()
     }
 
     /// Lets calls in service finish, writes what is applied, closes log and database.
@@ -126,6 +152,7 @@ impl Om {
     pub async fn shutdown(self) -> anyhow::Result<()> {
         self.stop.cancel();
         self.rpc.shutdown().await;
+        self.http.shutdown().await;
         for task in self.background {
             let _ = task.await;
         }
@@ -171,6 +198,9 @@ fn service(
         own_client_name: format!("om-{}", Uuid::from_bytes(own_client)),
         own_client,
         own_calls: AtomicU64::new(1),
+        rpc_port: OnceLock::new(),
+        http_port: settings.http.port,
+        started_ms: now_ms(),
         groups: Groups::default(),
         ids: UniqueIds::default(),
         settings,

@@ -15,7 +15,8 @@ use crate::submit::encode;
 const OM_VERSION: i32 = 12;
 
 impl Service {
-    pub(crate) fn service_list(&self, request: &OmRequest) -> Bytes {
+    /// This OM and SCM, with the ports that are really open.
+    pub(crate) fn services(&self) -> Vec<ServiceInfo> {
         use service_port::Type;
         let port =
             |kind: Type, value: u16| ServicePort { r#type: kind.into(), value: value.into() };
@@ -24,8 +25,8 @@ impl Service {
             hostname: self.settings.rpc.host.clone(),
             service_ports: vec![
                 port(Type::Ratis, self.settings.ratis_port),
-                port(Type::Rpc, self.settings.rpc.port),
-                port(Type::Http, self.settings.http.port),
+                port(Type::Rpc, self.rpc_port()),
+                port(Type::Http, self.http_port),
                 port(Type::Https, self.settings.https.port),
             ],
             om_role: Some(OmRoleInfo {
@@ -43,9 +44,13 @@ impl Service {
             om_version: Some(0),
             server_defaults: Some(FsServerDefaultsProto::default()),
         });
+        std::iter::once(om).chain(scms).collect()
+    }
+
+    pub(crate) fn service_list(&self, request: &OmRequest) -> Bytes {
         let mut reply = command::reply_to(request);
         reply.service_list_response = Some(Box::new(ServiceListResponse {
-            service_info: std::iter::once(om).chain(scms).collect(),
+            service_info: self.services(),
             ca_certificate: None,
             ca_certs: Vec::new(),
         }));

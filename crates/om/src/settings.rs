@@ -10,6 +10,7 @@ use om_core::Rules;
 use om_proto::BucketLayoutProto;
 use ozone_config::{Configuration, Unit};
 use ozone_daemon::directories::metadata_directory;
+use ozone_http::{HttpKeys, HttpSettings};
 
 /// Service id of an OM without `ozone.om.service.ids` (`OzoneConsts.OM_SERVICE_ID_DEFAULT`).
 const SERVICE_DEFAULT: &str = "omServiceIdDefault";
@@ -27,6 +28,8 @@ pub struct Settings {
     pub rpc: HostPort,
     /// `ozone.om.http-address[.<service>.<node>]`, default port 9874.
     pub http: HostPort,
+    /// The HTTP port itself.
+    pub http_server: HttpSettings,
     /// `ozone.om.https-address[.<service>.<node>]`, default port 9875.
     pub https: HostPort,
     /// `ozone.om.ratis.port[.<service>.<node>]`, default 9872.
@@ -99,6 +102,15 @@ impl Settings {
         Ok(Self {
             rpc: address("ozone.om.address", addresses::OM_PORT)?,
             http: address("ozone.om.http-address", 9874)?,
+            http_server: HttpSettings::read(
+                conf,
+                &HttpKeys {
+                    address: own("ozone.om.http-address"),
+                    bind_host: own("ozone.om.http-bind-host"),
+                    enabled: "ozone.om.http.enabled",
+                    port: 9874,
+                },
+            )?,
             https: address("ozone.om.https-address", 9875)?,
             ratis_port: conf.integer(&own("ozone.om.ratis.port"), 9872)?,
             directory,

@@ -159,6 +159,7 @@ fn conf(directory: &Path, scm: &FakeScm) -> Configuration {
     let mut conf = Configuration::default();
     conf.set("ozone.metadata.dirs", directory.display().to_string());
     conf.set("ozone.om.address", "127.0.0.1:0");
+    conf.set("ozone.om.http-address", "127.0.0.1:0");
     conf.set("ozone.om.ratis.port", "0");
     conf.set("ozone.scm.names", "127.0.0.1");
     conf.set("ozone.scm.block.client.address", scm.block_address().to_string());

@@ -13,6 +13,7 @@ mod defaults;
 mod error;
 mod expand;
 mod load;
+pub mod tags;
 mod unknown;
 mod value;
 
@@ -74,6 +75,16 @@ impl Configuration {
     /// Where the key was written.
     pub fn source(&self, key: &str) -> Option<&Source> {
         self.entries.get(key).map(|entry| &entry.source)
+    }
+
+    /// The value as written, `${}` and all.
+    pub fn raw(&self, key: &str) -> Option<&str> {
+        self.entries.get(key).map(|entry| entry.raw.as_str())
+    }
+
+    /// Whether later files cannot change it.
+    pub fn is_final(&self, key: &str) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.is_final)
     }
 
     /// Every key that was written, with its raw value, in order.

@@ -1,6 +1,6 @@
 //! What every server shares: logging, signals, directories and `VERSION` files.
 //!
-//! - [`logging`]: structured logs on standard error, level by `OZONE_LOG`.
+//! - [`logging`]: structured logs on standard error; levels by `OZONE_LOG` and at run time.
 //! - [`stop`]: waits for the signal that ends a daemon.
 //! - [`directories`]: where a daemon keeps its metadata (`ozone.metadata.dirs` and its kin).
 //! - [`properties`]: Java properties text, the form of `VERSION` and `raft-meta` files.

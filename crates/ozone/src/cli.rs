@@ -8,9 +8,11 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use ozone_config::{ConfigError, Configuration, Sources};
+use ozone_daemon::logging;
 
 use crate::completion::CompletionArgs;
 use crate::daemon::{DatanodeArgs, OmArgs, ScmArgs};
+use crate::daemonlog::DaemonlogArgs;
 use crate::failure::EXIT_USAGE;
 use crate::getconf::GetconfArgs;
 use crate::local::LocalArgs;
@@ -42,12 +44,27 @@ pub struct GlobalArgs {
     /// Set one configuration key for this call
     #[arg(short = 'D', long = "set", global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Level of a daemon's log: INFO, or by target: om=debug,info (default: $OZONE_LOG, $RUST_LOG)
+    #[arg(long = "loglevel", global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// Write a daemon's log as JSON, one object a line (default: $OZONE_LOG_FORMAT)
+    #[arg(long = "log-json", global = true)]
+    pub log_json: bool,
     /// Tell more: what was done, and the chain of causes of a failure
     #[arg(long, global = true)]
     pub verbose: bool,
 }
 
 impl GlobalArgs {
+    /// Begins the log of a daemon; `default` is the level where none is named.
+    pub fn begin_log(&self, default: &str) {
+        logging::init_with(logging::Options {
+            level: self.log_level.as_deref(),
+            default,
+            json: self.log_json,
+        });
+    }
+
     /// The settings of this call.
     ///
     /// # Errors
@@ -75,6 +92,8 @@ pub enum Command {
     Om(OmArgs),
     /// Datanode: start it
     Datanode(DatanodeArgs),
+    /// Log levels of a running daemon
+    Daemonlog(DaemonlogArgs),
     /// Values of the configuration
     Getconf(GetconfArgs),
     /// This program's version and that of Apache Ozone it is compatible with
@@ -97,6 +116,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
 fn modern(argument: OsString) -> OsString {
     match argument.to_str() {
         Some("-conf") => "--conf".into(),
+        Some("-getlevel") => "getlevel".into(),
+        Some("-setlevel") => "setlevel".into(),
+        Some("-protocol") => "--protocol".into(),
         Some("-al") => "--acls".into(),
         Some("-confKey") => "confKey".into(),
         Some("-ozonemanagers") => "ozonemanagers".into(),
@@ -272,6 +294,9 @@ mod tests {
             "ozone getconf -ozonemanagers",
             "ozone scm --init --clusterid x",
             "ozone shell key cat /v/b/k --verbose",
+            "ozone daemonlog -getlevel h:9874 org.apache.hadoop.ozone.om -protocol http",
+            "ozone daemonlog -setlevel h:9874 om DEBUG",
+            "ozone --loglevel DEBUG om",
         ] {
             assert_eq!(line(text), "understood", "{text}");
         }

@@ -48,7 +48,7 @@ pub fn scm(global: &GlobalArgs, args: ScmArgs) -> anyhow::Result<ExitCode> {
             return Ok(());
         }
         let scm = Scm::start(&conf).await.context("starting SCM")?;
-        tracing::info!(address = %scm.rpc_address(), "SCM is running");
+        tracing::info!(address = %scm.rpc_address(), http = ?scm.http_address(), "SCM is running");
         tokio::select! {
             stop = stop::requested() => stop?,
             reason = scm.failed() => anyhow::bail!("SCM cannot go on: {reason}"),
@@ -69,7 +69,11 @@ pub fn om(global: &GlobalArgs, args: OmArgs) -> anyhow::Result<ExitCode> {
             return Ok(());
         }
         let om = Om::start(&conf).await.context("starting the Ozone Manager")?;
-        tracing::info!(address = %om.rpc_address(), "Ozone Manager is running");
+        tracing::info!(
+            address = %om.rpc_address(),
+            http = ?om.http_address(),
+            "Ozone Manager is running"
+        );
         stop::requested().await?;
         om.shutdown().await
     })
@@ -82,7 +86,11 @@ pub fn om(global: &GlobalArgs, args: OmArgs) -> anyhow::Result<ExitCode> {
 pub fn datanode(global: &GlobalArgs, DatanodeArgs {}: DatanodeArgs) -> anyhow::Result<ExitCode> {
     run(global, async |conf| {
         let datanode = Datanode::start(&conf).await.context("starting the datanode")?;
-        tracing::info!(address = %datanode.rpc_address(), "datanode is running");
+        tracing::info!(
+            address = %datanode.rpc_address(),
+            http = ?datanode.http_address(),
+            "datanode is running"
+        );
         stop::requested().await?;
         datanode.shutdown().await
     })
@@ -93,7 +101,7 @@ fn run<F>(global: &GlobalArgs, daemon: impl FnOnce(Configuration) -> F) -> anyho
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    logging::init("info");
+    global.begin_log("info");
     let conf = global.configuration()?;
     logging::report_unknown_keys(&conf);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

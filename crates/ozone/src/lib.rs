@@ -3,7 +3,7 @@
 //! ```text
 //!  argv ─► cli (clap tree) ─┬─► sh::…        volumes, buckets, keys
 //!                           ├─► getconf, version, completion
-//!                           ├─► daemon::…    scm, om, datanode
+//!                           ├─► daemon::…    scm, om, datanode; daemonlog: their log levels
 //!                           └─► local::…     a whole cluster in this process
 //! ```
 //!
@@ -17,6 +17,7 @@ pub mod address;
 pub mod cli;
 pub mod completion;
 pub mod daemon;
+pub mod daemonlog;
 pub mod failure;
 pub mod getconf;
 pub mod json;
@@ -41,6 +42,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Getconf(args) => leave(getconf::run(&global, &args), global.verbose),
         Command::Version => leave(version::run(), global.verbose),
         Command::Completion(args) => leave(completion::run(&args), global.verbose),
+        Command::Daemonlog(args) => leave(daemonlog::run(&args), global.verbose),
         Command::Scm(args) => served(daemon::scm(&global, args)),
         Command::Om(args) => served(daemon::om(&global, args)),
         Command::Datanode(args) => served(daemon::datanode(&global, args)),

@@ -16,7 +16,9 @@
 //! Start reading at [`Scm`], then `shared.rs`, `machine.rs`, `rpc/`.
 
 mod clock;
+mod http;
 mod machine;
+mod metrics;
 mod replicate;
 mod rpc;
 mod server;

@@ -11,6 +11,7 @@ use multiraft::{GroupId, Leadership, MultiRaft, Role};
 use ozone_config::Configuration;
 use ozone_db::Store;
 use ozone_db_rocks::{RocksSettings, RocksStore};
+use ozone_http::HttpServer;
 use ratis_proto::common::{RaftPeerProto, RaftPeerRole};
 use scm_core::ledger::load::local_id_start;
 use scm_core::{Core, Identity, Ledger, tables};
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
+use crate::http;
 use crate::machine::{Machine, Machines};
 use crate::replicate::RaftReplicator;
 use crate::rpc::{BlockProtocol, DatanodeProtocol, LocationProtocol, Service};
@@ -42,6 +44,7 @@ pub struct Scm {
     client: RpcServer,
     datanode: RpcServer,
     block: RpcServer,
+    http: HttpServer,
     /// Services first, the driver after them.
     stop_services: CancellationToken,
     stop_driver: CancellationToken,
@@ -92,6 +95,9 @@ impl Scm {
         let block = listen(settings.block, limits.clone(), BLOCK, block).await?;
         let datanode = Arc::new(DatanodeProtocol(service));
         let datanode = listen(settings.datanode, limits, DATANODE, datanode).await?;
+        let ports = http::Ports { client: client.address(), datanode: datanode.address(), ratis };
+        let about = http::About::new(&settings, base, ports, &shared, &raft, group);
+        let http = http::start(&settings, about, conf).await?;
         services::start(&settings, &shared, &machine, &tasks, &stop_services);
         tracing::info!(
             scm = %identity.scm_id,
@@ -100,6 +106,7 @@ impl Scm {
             datanodes = %datanode.address(),
             om = %block.address(),
             ratis = %ratis,
+            http = ?http.address(),
             "SCM started"
         );
         Ok(Self {
@@ -110,6 +117,7 @@ impl Scm {
             client,
             datanode,
             block,
+            http,
             stop_services,
             stop_driver,
             tasks,
@@ -130,6 +138,11 @@ impl Scm {
     /// Port of OMs (9863).
     pub fn block_address(&self) -> SocketAddr {
         self.block.address()
+    }
+
+    /// HTTP port (9876); `None` when it is switched off.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.address()
     }
 
     /// Port of the Raft ring (9894).
@@ -167,6 +180,7 @@ impl Scm {
     pub async fn shutdown(self) -> anyhow::Result<()> {
         self.stop_services.cancel();
         tokio::join!(self.client.shutdown(), self.datanode.shutdown(), self.block.shutdown());
+        self.http.shutdown().await;
         self.tasks.close();
         self.tasks.wait().await;
         self.stop_driver.cancel();

@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use hdds_client::addresses::{self, HostPort, SCM_LONE_SERVICE, ScmNode, ScmPort};
 use multiraft::{PeerId, RaftSettings};
 use ozone_config::{Configuration, Unit};
+use ozone_http::{HttpKeys, HttpSettings};
 use scm_core::{Rules, UnknownContainer};
 
 const RATIS_PORT: u16 = 9894;
@@ -23,6 +24,8 @@ pub struct ScmSettings {
     pub datanode: SocketAddr,
     /// Listener of OMs (9863).
     pub block: SocketAddr,
+    /// HTTP port (`ozone.scm.http-address`, 9876).
+    pub http: HttpSettings,
     /// Listener of the Raft ring (`ozone.scm.ratis.port`, 9894).
     pub ratis: SocketAddr,
     /// Where the Raft log lies (`ozone.scm.ha.ratis.storage.dir`).
@@ -87,6 +90,7 @@ impl ScmSettings {
             datanode: listener(conf, &node, ScmPort::Datanode, "ozone.scm.datanode.bind.host")?,
             block: listener(conf, &node, ScmPort::BlockClient, "ozone.scm.block.client.bind.host")?,
             host,
+            http: http(conf, &node)?,
             ratis: SocketAddr::new(client_bind, ratis_port),
             ratis_directory,
             snapshot_after_entries: conf.integer("ozone.scm.ha.ratis.snapshot.threshold", 1000)?,
@@ -271,6 +275,21 @@ fn own_key(node: &ScmNode, key: &str) -> String {
         return key.to_owned();
     }
     addresses::suffixed(key, &node.service, &node.node)
+}
+
+/// `key.<service>.<node>` where that is written, else `key`.
+fn http(conf: &Configuration, node: &ScmNode) -> anyhow::Result<HttpSettings> {
+    let own = |key: &str| {
+        let own = own_key(node, key);
+        if conf.is_set(&own) { own } else { key.to_owned() }
+    };
+    let keys = HttpKeys {
+        address: own("ozone.scm.http-address"),
+        bind_host: own("ozone.scm.http-bind-host"),
+        enabled: "ozone.scm.http.enabled",
+        port: 9876,
+    };
+    HttpSettings::read(conf, &keys)
 }
 
 fn bind_host(conf: &Configuration, node: &ScmNode, key: &str) -> anyhow::Result<IpAddr> {

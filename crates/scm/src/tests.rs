@@ -25,6 +25,7 @@ fn configuration(directory: &Path) -> Configuration {
         ("ozone.metadata.dirs", metadata.as_str()),
         ("ozone.scm.client.address", "127.0.0.1:0"),
         ("ozone.scm.datanode.address", "127.0.0.1:0"),
+        ("ozone.scm.http-address", "127.0.0.1:0"),
         ("ozone.scm.block.client.address", "127.0.0.1:0"),
         ("ozone.scm.client.bind.host", "127.0.0.1"),
         ("ozone.scm.datanode.bind.host", "127.0.0.1"),

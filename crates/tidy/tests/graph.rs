@@ -14,6 +14,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // frame
     ("ozone-config", &[]),
     ("ozone-daemon", &["ozone-config"]),
+    ("ozone-metrics", &[]),
+    ("ozone-http", &["ozone-config", "ozone-daemon", "ozone-metrics"]),
     ("chunk-checksum", &["hdds-proto"]),
     // engines
     ("ozone-db", &[]),
@@ -42,6 +44,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ozone-db-rocks",
             "ozone-config",
             "ozone-daemon",
+            "ozone-http",
+            "ozone-metrics",
         ],
     ),
     (
@@ -84,6 +88,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ratis-proto",
             "ozone-config",
             "ozone-daemon",
+            "ozone-http",
+            "ozone-metrics",
         ],
     ),
     // namespace
@@ -104,6 +110,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ozone-db-rocks",
             "ozone-config",
             "ozone-daemon",
+            "ozone-http",
+            "ozone-metrics",
         ],
     ),
     (

@@ -17,6 +17,7 @@ pub fn details(node: &Node, services: Option<&Services>) -> DatanodeDetailsProto
     let network = node.network.lock().clone();
     let id = convert::datanode_id_proto(identity.id);
     let mut ports = vec![port("STANDALONE", node.address.port())];
+    ports.extend(node.http_port.map(|number| port("HTTP", number)));
     if let Some(services) = services {
         let (server, client, admin) = services.raft.addresses();
         ports.push(port("RATIS", client.port()));

@@ -160,6 +160,7 @@ impl Cluster {
         conf.set("ozone.metadata.dirs", dir("meta"));
         conf.set("hdds.datanode.dir", dir("data"));
         conf.set("hdds.datanode.hostname", "127.0.0.1");
+        conf.set("hdds.datanode.http-address", "127.0.0.1:0");
         conf.set("hdds.container.ipc.random.port", "true");
         conf.set("hdds.container.ratis.ipc.random.port", "true");
         conf.set("ozone.scm.container.size", "1MB");

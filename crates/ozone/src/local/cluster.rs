@@ -90,6 +90,12 @@ impl LocalCluster {
         self.scm.rpc_address()
     }
 
+    /// HTTP ports: of the Ozone Manager, SCM, and each datanode; `None` where switched off.
+    pub fn http_addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>, Vec<SocketAddr>) {
+        let datanodes = self.datanodes.iter().filter_map(Datanode::http_address).collect();
+        (self.om.http_address(), self.scm.http_address(), datanodes)
+    }
+
     /// Number of datanodes.
     pub fn datanodes(&self) -> usize {
         self.datanodes.len()

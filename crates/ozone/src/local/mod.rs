@@ -10,6 +10,7 @@ pub mod cluster;
 mod plan;
 mod site;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use ozone_config::ConfigError;
-use ozone_daemon::{logging, stop};
+use ozone_daemon::stop;
 
 use crate::cli::GlobalArgs;
 use crate::local::cluster::LocalCluster;
@@ -84,7 +85,7 @@ pub struct RunArgs {
 /// The cluster could not be started.
 pub fn run(global: &GlobalArgs, args: LocalArgs) -> anyhow::Result<ExitCode> {
     let LocalCommand::Run(args) = args.command;
-    logging::init("warn");
+    global.begin_log("warn");
     let started = Instant::now();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -136,9 +137,14 @@ fn announce(cluster: &LocalCluster, took: Duration) {
         cluster.directory().display(),
         took.as_secs_f64()
     );
-    println!("  Ozone Manager  {}", cluster.om_address());
-    println!("  SCM            {}", cluster.scm_address());
-    println!("  datanodes      {}", cluster.datanodes());
+    let url = |address: Option<SocketAddr>| {
+        address.map_or_else(String::new, |address| format!("  http://{address}/"))
+    };
+    let (om, scm, datanodes) = cluster.http_addresses();
+    println!("  Ozone Manager  {}{}", cluster.om_address(), url(om));
+    println!("  SCM            {}{}", cluster.scm_address(), url(scm));
+    let urls: String = datanodes.into_iter().map(|address| url(Some(address))).collect();
+    println!("  datanodes      {}{urls}", cluster.datanodes());
     println!("  configuration  {conf}/ozone-site.xml");
     println!("Store and read an object from another terminal:");
     println!("  export OZONE_CONF_DIR={conf}");

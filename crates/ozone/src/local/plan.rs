@@ -22,6 +22,8 @@ pub struct Plan {
     /// Number of datanodes.
     pub datanodes: u16,
     ports: BTreeMap<String, String>,
+    /// A port of 0 was asked for: then no other is the usual one either.
+    random: bool,
 }
 
 impl Plan {
@@ -55,7 +57,8 @@ impl Plan {
                 ports.insert(name.to_owned(), port.to_string());
             }
         }
-        Ok(Self { directory, host, datanodes: args.datanodes, ports })
+        let random = args.scm_port == 0 || args.om_port == 0;
+        Ok(Self { directory, host, datanodes: args.datanodes, ports, random })
     }
 
     /// The port of a listener; picks a free one the first time.
@@ -73,6 +76,28 @@ impl Plan {
                 return Ok(port.parse()?);
             }
         }
+    }
+
+    /// As [`Self::port`], but the first time it is `usual` if that is free and ports are not random.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub fn usual_port(&mut self, name: &str, usual: u16) -> anyhow::Result<u16> {
+        let taken = self.ports.values().any(|port| *port == usual.to_string());
+        let wanted = !self.random && !taken && !self.ports.contains_key(name);
+        if wanted && TcpListener::bind((self.host, usual)).is_ok() {
+            self.ports.insert(name.to_owned(), usual.to_string());
+        }
+        self.port(name)
+    }
+
+    /// `host:port` of a listener that has a usual port.
+    ///
+    /// # Errors
+    /// See [`Self::port`].
+    pub fn usual_address(&mut self, name: &str, usual: u16) -> anyhow::Result<String> {
+        let port = self.usual_port(name, usual)?;
+        Ok(format!("{}:{port}", self.host))
     }
 
     /// `host:port` of a listener.

@@ -69,11 +69,10 @@ pub fn prepare(plan: &mut Plan, overrides: &[(String, String)]) -> anyhow::Resul
         ] {
             own.push((key, plan.port(&format!("dn{n}.{name}"))?.to_string()));
         }
-        for (key, name) in
-            [("hdds.datanode.client.address", "client"), ("hdds.datanode.http-address", "http")]
-        {
-            own.push((key, plan.address(&format!("dn{n}.{name}"))?));
-        }
+        own.push(("hdds.datanode.client.address", plan.address(&format!("dn{n}.client"))?));
+        // The first has the usual port; the others share its host.
+        let http = plan.usual_address(&format!("dn{n}.http"), 9882)?;
+        own.push(("hdds.datanode.http-address", http));
         datanodes.push(with(own));
     }
     plan.save()?;
@@ -88,12 +87,12 @@ fn common(plan: &mut Plan) -> anyhow::Result<Pairs> {
         ("ozone.om.address", plan.address("om.rpc")?),
         ("ozone.om.ratis.port", plan.port("om.ratis")?.to_string()),
         ("ozone.om.grpc.port", plan.port("om.grpc")?.to_string()),
-        ("ozone.om.http-address", plan.address("om.http")?),
+        ("ozone.om.http-address", plan.usual_address("om.http", 9874)?),
         ("ozone.scm.client.address", plan.address("scm.client")?),
         ("ozone.scm.datanode.address", plan.address("scm.datanode")?),
         ("ozone.scm.block.client.address", plan.address("scm.block")?),
         ("ozone.scm.names", plan.address("scm.datanode")?),
-        ("ozone.scm.http-address", plan.address("scm.http")?),
+        ("ozone.scm.http-address", plan.usual_address("scm.http", 9876)?),
         ("ozone.scm.security.service.address", plan.address("scm.security")?),
         ("ozone.scm.ratis.port", plan.port("scm.ratis")?.to_string()),
         ("ozone.scm.grpc.port", plan.port("scm.grpc")?.to_string()),
