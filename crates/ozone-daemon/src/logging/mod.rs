@@ -46,7 +46,9 @@ pub fn init_with(options: Options<'_>) {
     let wanted =
         options.level.map(str::to_owned).or_else(|| LEVEL_VARIABLES.iter().find_map(variable));
     let parsed = wanted.as_deref().map(parse);
-    let default = || parse(options.default).unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let default = || {
+        parse(options.default).unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO))
+    };
     let targets = match &parsed {
         Some(Ok(targets)) => targets.clone(),
         Some(Err(_)) | None => default(),
