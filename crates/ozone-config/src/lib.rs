@@ -25,7 +25,7 @@ pub use defaults::{DEFAULTS, default_of};
 pub use error::ConfigError;
 pub use load::Sources;
 pub use unknown::UnknownKey;
-pub use value::Unit;
+pub use value::{Unit, duration as parse_duration, size as parse_size};
 
 /// One value as written, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -39,6 +39,7 @@ pub fn float(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
+/// `30s`, `5m`, `100ms`, or a number of `unit`s; `None` for anything else.
 pub fn duration(text: &str, unit: Unit) -> Option<Duration> {
     let (number, suffix) = split(text);
     let nanos: u128 = match suffix.to_ascii_lowercase().as_str() {
@@ -61,6 +62,7 @@ pub fn duration(text: &str, unit: Unit) -> Option<Duration> {
     Some(Duration::new(seconds, (total % 1_000_000_000) as u32))
 }
 
+/// `10KB`, `1.5 GB`, `4096`: bytes, units in base 2; `None` for anything else.
 pub fn size(text: &str) -> Option<u64> {
     let (number, suffix) = split(text);
     let shift = match suffix.to_ascii_lowercase().as_str() {

@@ -84,6 +84,8 @@ pub enum Command {
     /// Volumes, buckets and keys
     #[command(visible_alias = "shell")]
     Sh(ShArgs),
+    /// Load generators
+    Freon(freon::FreonArgs),
     /// A whole cluster in this process
     Local(LocalArgs),
     /// Storage Container Manager: start it, or prepare its directory with --init
@@ -185,15 +187,15 @@ fn first_line(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
 /// What an option's value has to be, in Java's words.
 fn expected(option: &str) -> &'static str {
     match option {
-        "--length" => "an int",
-        "--expectedGeneration" => "a long",
+        "--length" | "--threads" | "--clients" | "--batch-size" | "--buffer" => "an int",
+        "--expectedGeneration" | "--number-of-tests" => "a long",
         _ => "valid",
     }
 }
 
 /// Picocli counts the arguments after the name of the tool (`ozone sh`).
 fn unmatched(word: &str, arguments: &[OsString]) -> String {
-    const TOOLS: [&str; 3] = ["sh", "shell", "getconf"];
+    const TOOLS: [&str; 4] = ["sh", "shell", "freon", "getconf"];
     let is_tool = |argument: &OsString| argument.to_str().is_some_and(|a| TOOLS.contains(&a));
     let tool = arguments.iter().position(is_tool);
     let begin = tool.map_or(1, |index| index + 1);

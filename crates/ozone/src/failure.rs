@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use freon::FreonError;
 use ozone_client::ClientError;
 use ozone_config::ConfigError;
 
@@ -12,6 +13,9 @@ use ozone_config::ConfigError;
 pub const EXIT_USAGE: u8 = 2;
 /// Exit code of a command that failed (-1 in Java).
 pub const EXIT_FAILED: u8 = 255;
+
+/// Exit code after Ctrl-C (128 and the signal's number).
+pub const EXIT_INTERRUPTED: u8 = 130;
 
 /// A command that did not succeed.
 #[derive(Debug)]
@@ -94,14 +98,27 @@ impl std::error::Error for Failure {}
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        let mut causes = Vec::new();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(error) = cause {
-            causes.push(error.to_string());
-            cause = error.source();
-        }
-        Self::Failed { line: error.to_string(), causes }
+        with_causes(&error)
     }
+}
+
+impl From<FreonError> for Failure {
+    fn from(error: FreonError) -> Self {
+        match error {
+            FreonError::Usage(line) => Self::usage(line),
+            other => with_causes(&other),
+        }
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> Failure {
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    Failure::Failed { line: error.to_string(), causes }
 }
 
 impl From<ConfigError> for Failure {

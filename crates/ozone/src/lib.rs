@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  argv ─► cli (clap tree) ─┬─► sh::…        volumes, buckets, keys
+//!                           ├─► freon::…     load generators (a crate of its own)
 //!                           ├─► getconf, version, completion
 //!                           ├─► daemon::…    scm, om, datanode; daemonlog: their log levels
 //!                           └─► local::…     a whole cluster in this process
@@ -28,7 +29,8 @@ pub mod sh;
 pub mod version;
 
 use cli::Command;
-use failure::{EXIT_FAILED, Failure};
+use failure::{EXIT_FAILED, EXIT_INTERRUPTED, Failure};
+use freon::FreonError;
 
 /// Runs one command line; the first argument is the name of the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -39,6 +41,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let global = cli.global;
     match cli.command {
         Command::Sh(args) => leave(sh::run(&global, args), global.verbose),
+        Command::Freon(args) => load(&global, args),
         Command::Getconf(args) => leave(getconf::run(&global, &args), global.verbose),
         Command::Version => leave(version::run(), global.verbose),
         Command::Completion(args) => leave(completion::run(&args), global.verbose),
@@ -54,6 +57,18 @@ fn leave(outcome: Result<(), Failure>, verbose: bool) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(verbose),
+    }
+}
+
+fn load(global: &cli::GlobalArgs, args: freon::FreonArgs) -> ExitCode {
+    let outcome = match global.configuration() {
+        Ok(conf) => freon::run(&conf, args),
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        // As a process that the signal ended.
+        Err(FreonError::Interrupted) => ExitCode::from(EXIT_INTERRUPTED),
+        other => leave(other.map_err(Failure::from), global.verbose),
     }
 }
 

@@ -126,10 +126,23 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ozone-config",
         ],
     ),
+    (
+        "freon",
+        &[
+            "ozone-client",
+            "om-proto",
+            "hdds-client",
+            "hdds-proto",
+            "hdds-types",
+            "chunk-checksum",
+            "ozone-config",
+        ],
+    ),
     // binary
     (
         "ozone",
         &[
+            "freon",
             "om",
             "scm",
             "datanode",
