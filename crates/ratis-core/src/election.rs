@@ -365,8 +365,12 @@ impl Core {
     /// Whether the candidate was removed from the group without noticing.
     fn has_expelled(&self, candidate: &PeerId, last: Option<&TermIndexProto>) -> bool {
         let conf = self.conf();
-        let last = last_from_wire(last).map(|last| last.index);
-        let behind = last.is_none() || last < conf.at.map(|at| at.index);
+        // Its log ends before the entry of the configuration, or in a term before that entry's.
+        let behind = match (last_from_wire(last), conf.at) {
+            (Some(last), Some(at)) => last.index < at.index || last.term < at.term,
+            (None, _) => true,
+            (Some(_), None) => false,
+        };
         let known = conf.is_member(candidate) || conf.voters.is_empty();
         !conf.is_joint() && self.is_settled(conf) && !known && behind
     }

@@ -139,7 +139,7 @@ impl Core {
         if leading.transfer.is_some() {
             return Err(ProposeError::SteppingDown);
         }
-        if !leading.ready {
+        if !leading.ready && !planted!(self, UnreadyLeaderServes) {
             return Err(ProposeError::NotReady);
         }
         Ok(())
@@ -342,9 +342,10 @@ impl Core {
         self.advance_clock(now);
         let retry_at = self.now.saturating_add(self.settings.heartbeat_interval());
         let log_next = self.log.next();
+        let any_ticket = planted!(self, StaleLoad);
         let Some(progress) = self.peer_mut(peer) else { return false };
         let Some((expected, first)) = progress.loading else { return false };
-        if expected != ticket {
+        if expected != ticket && !any_ticket {
             return false;
         }
         progress.loading = None;

@@ -103,8 +103,9 @@ impl Core {
 
     fn start_read(&mut self, reader: Reader) {
         let commit = self.commit;
+        let at_once = planted!(self, ReadBeforeReady);
         let Some(leading) = self.leading_mut() else { return };
-        let stands = leading.ready.then_some((commit, leading.last_call));
+        let stands = (leading.ready || at_once).then_some((commit, leading.last_call));
         leading.reads.push(WaitingRead { reader, stands });
         self.confirm_reads();
     }

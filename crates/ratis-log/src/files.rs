@@ -76,7 +76,8 @@ pub struct LogFiles {
 }
 
 impl LogFiles {
-    /// Reads what a stop, a crash or a Java server left in the folder; cuts off a torn tail.
+    /// Reads what a stop, a crash or a Java server left in the folder; cuts off a torn tail and makes the
+    /// rest durable.
     ///
     /// # Errors
     /// The log is damaged, or the disk refuses.
@@ -90,7 +91,14 @@ impl LogFiles {
             stored_configuration: meta::read_configuration(&place)?,
             ..Default::default()
         };
-        let segments = Arc::new(Mutex::new(recovery::recover(&place, &mut recovered)?));
+        let mut segments = recovery::recover(&place, &mut recovered)?;
+        // A process that was killed leaves entries and names in the page cache. Whoever opens the log
+        // counts on them, so they have to be on the disk first.
+        if let Some(open) = segments.open() {
+            place.open(&open.name())?.sync()?;
+        }
+        place.sync()?;
+        let segments = Arc::new(Mutex::new(segments));
         Ok((Self { place, settings, segments, open: None, unsynced: false }, recovered))
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A crash may leave the last round of writes in any state: pages that were never written are zeros
 //! (the file was filled with zeros ahead). So damage in the open segment is a torn tail if no intact
-//! entry follows it, or if a sector of zeros lies in it. Anything else was written and has changed
+//! entry follows it, or if a sector of zeros lies in it (or the rest of the sector in which it begins). Anything else was written and has changed
 //! since, and is refused.
 
 use prost::Message;
@@ -166,10 +166,12 @@ fn refusal(bytes: &[u8], stop: &Stop, next: u64) -> Option<String> {
     let follows = intact_entry_after(bytes, stop.offset, next)?;
     let gap = bytes.get(stop.offset..follows)?;
     let to_sector = stop.offset.next_multiple_of(SECTOR_BYTES) - stop.offset;
-    let unwritten = gap
+    // A sector that holds synced entries in front keeps them and has zeros behind.
+    let half = gap.get(..to_sector).is_some_and(|g| !g.is_empty() && g.iter().all(|b| *b == 0));
+    let whole = gap
         .get(to_sector..)
         .is_some_and(|g| g.chunks_exact(SECTOR_BYTES).any(|s| s.iter().all(|b| *b == 0)));
-    if unwritten {
+    if half || whole {
         return None;
     }
     let reason = stop.damage.as_deref().unwrap_or_default();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use prost::Message;
+use ratis_log::format::{self, Frame, MAGIC};
 use ratis_log::{Disk, GroupLog, LogError, LogListener, LogSettings, Metadata, Recovered, Ticket};
 use ratis_proto::common::{
     LogEntryProto, RaftConfigurationProto, RaftPeerProto, StateMachineEntryProto,
@@ -225,6 +226,29 @@ fn sectors_that_never_reached_the_disk_are_a_torn_tail() {
     let opened = open(&disk, LogSettings::default()).unwrap();
     assert!(opened.found.next > 50 && opened.found.next < 100, "{}", opened.found.next);
     assert_eq!(opened.read_all(), entries(1, 0..opened.found.next));
+}
+
+#[test]
+fn a_sector_that_kept_its_old_half_is_a_torn_tail() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Disk::open(folder.path()).unwrap();
+    let mut opened = open(&disk, LogSettings::default()).unwrap();
+    opened.append(&entries(1, 0..200));
+    opened.log.close();
+    let path = current(folder.path()).join("log_inprogress_0");
+    let mut bytes = fs::read(&path).unwrap();
+    // The entries up to somewhere in the sector were synced. Of what came later, this sector was lost
+    // and the next ones were not.
+    let ends: Vec<usize> = std::iter::successors(Some(MAGIC.len()), |at| {
+        let Frame::Entry { length, .. } = format::decode(&bytes[*at..]) else { return None };
+        Some(at + length)
+    })
+    .collect();
+    let kept = ends.iter().position(|end| *end > 1_100).unwrap();
+    bytes[ends[kept]..1_536].fill(0);
+    fs::write(&path, &bytes).unwrap();
+    let opened = open(&disk, LogSettings::default()).unwrap();
+    assert_eq!(opened.found.next, kept as u64);
 }
 
 #[test]

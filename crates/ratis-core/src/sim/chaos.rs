@@ -1,12 +1,14 @@
 //! What happens to a group during a run: clients, operators, faults; and the end, when all is well again.
 
 use bytes::Bytes;
+use ratis_log::files::Change;
 use ratis_proto::common::{RaftConfigurationProto, RaftPeerProto, StateMachineLogEntryProto};
 
-use super::disk::Disk;
+use super::node::Machine;
 use super::rng::Rng;
 use super::world::{Event, World, id, node_of, peer, trace};
-use crate::types::TermIndex;
+use crate::bugs::Bug;
+use crate::types::{HardState, TermIndex};
 use crate::{PeerId, RequestId, Role};
 
 /// Entries of a leader that are not committed, at most; an engine has such a bound, too.
@@ -14,6 +16,9 @@ const PENDING_MAX: u64 = 40;
 
 /// Entries of a log, so that everybody can catch up in the end.
 const ENTRIES_MAX: u64 = 600;
+
+/// Calls that a client may repeat.
+const REPEATED_CALLS_MAX: usize = 40;
 
 /// The kind of a run, drawn from its seed.
 #[derive(Clone, Debug)]
@@ -36,6 +41,12 @@ pub(crate) struct Plan {
     membership: u64,
     transfer: u64,
     snapshot: u64,
+    /// Of 1000 crashes this many are power cuts; of the others the page cache survives.
+    pub(crate) power_cuts: u64,
+    /// Of 1000 operations of a disk this many fail.
+    pub(crate) disk_errors: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) zeros_bytes: u64,
 }
 
 impl Plan {
@@ -69,6 +80,10 @@ impl Plan {
             membership: if changing { rng.range(5, 60) } else { 0 },
             transfer: often(rng, 300, 30),
             snapshot: often(rng, 500, 100),
+            power_cuts: *rng.pick(&[0, 300, 700, 1000]).unwrap_or(&500),
+            disk_errors: often(rng, 250, 12),
+            segment_bytes: rng.range(200, 4_000),
+            zeros_bytes: *rng.pick(&[0, 600, 2_000]).unwrap_or(&600),
         }
     }
 
@@ -113,7 +128,8 @@ impl World {
         if let Some(node) = self.somebody(true) {
             let burst = self.rng.range(1, 4);
             for _ in 0..burst {
-                self.propose(node)?;
+                let call = self.call();
+                self.submit(node, call)?;
             }
         }
         if self.rng.chance(300)
@@ -127,9 +143,47 @@ impl World {
         Ok(())
     }
 
-    pub(crate) fn propose(&mut self, node: usize) -> Result<Option<TermIndex>, String> {
-        let RequestId(call_id) = self.request();
-        let bytes = usize::try_from(self.rng.range(0, 120)).unwrap_or(0);
+    /// A new call, or one that was not answered yet.
+    fn call(&mut self) -> u64 {
+        if self.rng.chance(300) && !self.unanswered.is_empty() {
+            self.summary.repetitions += 1;
+            let calls: Vec<u64> = self.unanswered.iter().copied().collect();
+            return self.rng.pick(&calls).copied().unwrap_or_default();
+        }
+        let RequestId(call) = self.request();
+        self.unanswered.insert(call);
+        if self.unanswered.len() > REPEATED_CALLS_MAX {
+            self.unanswered.pop_first();
+        }
+        call
+    }
+
+    /// A client sends a call to a node, which does with it what an engine does: a call that was applied
+    /// is answered, one that is being worked on waits, any other is proposed.
+    fn submit(&mut self, node: usize, call: u64) -> Result<(), String> {
+        let it = &self.nodes[node];
+        let knows = self.bug != Some(Bug::RepetitionNotKnown);
+        if knows && let Some(index) = it.machine.calls.get(&call).copied() {
+            let serves = it.core.as_ref().is_some_and(|core| core.check_leader().is_ok());
+            if serves {
+                self.answered(call, index);
+            }
+            return Ok(());
+        }
+        if knows && it.pending_calls.contains_key(&call) {
+            return Ok(());
+        }
+        self.propose(node, call)
+    }
+
+    pub(crate) fn answered(&mut self, call: u64, index: u64) {
+        self.summary.acknowledged += 1;
+        self.unanswered.remove(&call);
+        self.checks.acknowledges(call, index);
+    }
+
+    fn propose(&mut self, node: usize, call_id: u64) -> Result<(), String> {
+        let bytes = self.rng.below(120);
         let entry = StateMachineLogEntryProto {
             log_data: Bytes::from(vec![7; bytes]),
             call_id,
@@ -138,17 +192,16 @@ impl World {
         // Noted before the effects are carried out, as an engine does.
         let now = self.clock(node);
         let it = &mut self.nodes[node];
-        let Some(core) = &mut it.core else { return Ok(None) };
+        let Some(core) = &mut it.core else { return Ok(()) };
         let pending = it.log.next() - it.commit.map_or(0, |commit| commit + 1);
         if pending >= PENDING_MAX || it.log.next() >= ENTRIES_MAX {
-            return Ok(None);
+            return Ok(());
         }
-        let at = core.propose(now, entry).ok();
-        if let Some(at) = at {
+        if let Ok(at) = core.propose(now, entry) {
             it.proposed.insert(at.index, at.term);
+            it.pending_calls.insert(call_id, at.index);
         }
-        self.with_core(node, |_, _| ())?;
-        Ok(at)
+        self.with_core(node, |_, _| ())
     }
 
     pub(crate) fn chaos(&mut self) -> Result<(), String> {
@@ -238,31 +291,30 @@ impl World {
         let Some((term, _)) = self.checks.applied.get(&index).copied() else { return Ok(()) };
         let at = TermIndex::new(term, index);
         let it = &mut self.nodes[node];
-        if it.disk.snapshot < Some(at) {
-            it.disk.snapshot = Some(at);
+        if it.saved.snapshot < Some(at) {
+            it.saved = Machine { snapshot: Some(at), ..it.machine.clone() };
         }
-        let gap = self.rng.range(0, 10);
-        let start = (index + 1).saturating_sub(gap).max(it.log.start).min(it.disk.synced.next());
-        trace!(self, "n{node} snapshot {at}, purge to {start}");
-        let it = &mut self.nodes[node];
-        it.log.purge(start);
-        it.disk.synced.purge(start);
-        self.with_core(node, |core, _| {
-            core.snapshot_taken(at);
-            core.purged(start);
-        })
+        let up_to = index.saturating_sub(self.rng.range(0, 10));
+        trace!(self, "n{node} snapshot {at}, purge up to {up_to}");
+        self.enqueue(node, Change::Purge(up_to), None);
+        self.with_core(node, |core, _| core.snapshot_taken(at))
     }
 
     /// The group was closed on this node; its directory goes with it, or stays.
     pub(crate) fn remove(&mut self, node: usize) {
         trace!(self, "n{node} is removed");
         let it = &mut self.nodes[node];
-        it.disk.crash(&mut self.rng);
+        it.disk.power_cut();
         it.lose_memory();
         it.removed = true;
         if self.rng.chance(500) {
+            let nobody = crate::conf::Conf::default().to_entry();
             it.wiped_in = it.life;
-            it.disk = Disk { conf: crate::conf::Conf::default().to_entry(), ..Disk::default() };
+            it.disk.format(&nobody);
+            it.saved = Machine { conf: nobody, ..Machine::default() };
+            it.machine = it.saved.clone();
+            (it.promised, it.promised_vote) = (None, HardState::default());
+            it.coming_vote = None;
         }
     }
 
@@ -275,6 +327,7 @@ impl World {
         self.net.heal();
         self.plan.sync_max = self.plan.sync_max.min(10);
         for node in 0..self.nodes.len() {
+            self.nodes[node].disk.heal();
             if self.nodes[node].core.is_none() && !self.nodes[node].removed {
                 self.start(node)?;
             }
@@ -299,6 +352,15 @@ impl World {
             return Err(format!("liveness: n{leader} cannot commit: {status:?}"));
         }
         let conf = core.configuration().clone();
+        let known = &self.nodes[leader].machine.calls;
+        for (call, index) in &self.checks.acknowledged_calls {
+            if known.get(call) != Some(index) {
+                return Err(format!(
+                    "durability: call {call} was acknowledged at {index}, n{leader} has {:?}",
+                    known.get(call)
+                ));
+            }
+        }
         for member in conf.peers.iter().chain(&conf.listeners) {
             let member = node_of(&PeerId::from_wire(&member.id));
             let it = &self.nodes[member];

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use prost::Message as _;
 use ratis_proto::common::LogEntryProto;
+use ratis_proto::common::log_entry_proto::LogEntryBody;
 
 use super::disk::Entries;
 use crate::types::TermIndex;
@@ -23,6 +24,10 @@ pub(crate) struct Checks {
     written: BTreeMap<(u64, u64), (u64, Option<u64>)>,
     /// What was applied at each index, by whomever first.
     pub(crate) applied: BTreeMap<u64, (u64, u64)>,
+    /// Where each call was applied.
+    calls: BTreeMap<u64, u64>,
+    /// Calls that were acknowledged, and where.
+    pub(crate) acknowledged_calls: BTreeMap<u64, u64>,
     /// The highest index that a client was told.
     pub(crate) acknowledged: Option<u64>,
 }
@@ -83,6 +88,48 @@ impl Checks {
         }
     }
 
+    /// What a disk gives back is what was written.
+    pub(crate) fn recovers(
+        &self,
+        node: usize,
+        log: &Entries,
+        promised: Option<TermIndex>,
+    ) -> Result<(), String> {
+        for entry in &log.list {
+            let known = self.written.get(&(entry.index, entry.term));
+            if known.is_none_or(|(content, _)| *content != fingerprint(entry)) {
+                return Err(format!(
+                    "durability: the log of {node} has an entry at {} of term {} that nobody wrote",
+                    entry.index, entry.term
+                ));
+            }
+        }
+        let Some(at) = promised else { return Ok(()) };
+        let kept = at.index < log.start || log.get(at.index).is_some_and(|it| it.term == at.term);
+        if kept {
+            return Ok(());
+        }
+        Err(format!(
+            "durability: {node} starts with {}..{} and without {at}, which was durable",
+            log.start,
+            log.next()
+        ))
+    }
+
+    /// Exactly once: a call has one place.
+    fn applies_call(&mut self, entry: &LogEntryProto) -> Result<(), String> {
+        let Some(LogEntryBody::StateMachineLogEntry(body)) = &entry.log_entry_body else {
+            return Ok(());
+        };
+        match self.calls.insert(body.call_id, entry.index) {
+            Some(before) if before != entry.index => Err(format!(
+                "exactly once: call {} is applied at {before} and at {}",
+                body.call_id, entry.index
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// State machine safety: everybody applies the same at the same index.
     pub(crate) fn applies(&mut self, node: usize, entry: &LogEntryProto) -> Result<(), String> {
         let new = (entry.term, fingerprint(entry));
@@ -91,8 +138,14 @@ impl Checks {
                 "state machine safety: {node} applies term {} at {}, somebody applied term {}",
                 entry.term, entry.index, old.0
             )),
-            _ => Ok(()),
+            _ => self.applies_call(entry),
         }
+    }
+
+    /// A client has its answer.
+    pub(crate) fn acknowledges(&mut self, call: u64, index: u64) {
+        self.acknowledged_calls.insert(call, index);
+        self.acknowledged = self.acknowledged.max(Some(index));
     }
 
     /// Linearizable reads: a read sees everything that was acknowledged before it began.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   seed ─► plan (size, loss, delays, crash rate …) ─► World: a heap of events in virtual milliseconds
-//!              deliver · tick · synced · vote saved · apply · loaded · installed · client · chaos · heal
+//!              deliver · tick · write · synced · apply · loaded · installed · client · chaos · heal
 //!           after every event the checks of `checks.rs` look at what happened
 //! ```
 //! A failing run names its seed and the last things that happened.
@@ -17,6 +17,7 @@ mod disk;
 mod net;
 mod node;
 mod rng;
+mod storage;
 mod traffic;
 mod world;
 
@@ -39,11 +40,15 @@ struct Summary {
     elections: u64,
     applied: u64,
     acknowledged: u64,
+    repetitions: u64,
     reads: u64,
     changes: u64,
     transfers: u64,
     installs: u64,
     crashes: u64,
+    power_cuts: u64,
+    disk_errors: u64,
+    purges: u64,
 }
 
 impl Summary {
@@ -52,11 +57,15 @@ impl Summary {
         self.elections += other.elections;
         self.applied += other.applied;
         self.acknowledged += other.acknowledged;
+        self.repetitions += other.repetitions;
         self.reads += other.reads;
         self.changes += other.changes;
         self.transfers += other.transfers;
         self.installs += other.installs;
         self.crashes += other.crashes;
+        self.power_cuts += other.power_cuts;
+        self.disk_errors += other.disk_errors;
+        self.purges += other.purges;
     }
 }
 

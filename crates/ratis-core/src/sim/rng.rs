@@ -22,6 +22,11 @@ impl Rng {
         low + self.next() % (high - low + 1)
     }
 
+    /// From 0 up to before `bound`.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % bound.max(1) as u64).unwrap_or(0)
+    }
+
     /// True in `per_mille` of 1000 cases.
     pub(crate) fn chance(&mut self, per_mille: u64) -> bool {
         self.next() % 1000 < per_mille

@@ -1,9 +1,11 @@
 //! The world of a run: its events and what the engine does with effects.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 
 use bytes::Bytes;
+use prost::Message as _;
+use ratis_log::files::Change;
 use ratis_proto::common::log_entry_proto::LogEntryBody;
 use ratis_proto::common::{LogEntryProto, RaftConfigurationProto, RaftPeerProto};
 
@@ -11,9 +13,9 @@ use super::Summary;
 use super::chaos::Plan;
 use super::checks::Checks;
 use super::describe;
-use super::disk::{Disk, Entries, Write};
+use super::disk::Disk;
 use super::net::{Net, Packet};
-use super::node::{Caller, Node};
+use super::node::{Caller, Machine, Node};
 use super::rng::Rng;
 use crate::bugs::Bug;
 use crate::types::TermIndex;
@@ -23,13 +25,41 @@ use crate::{Core, Effect, Outcome, PeerId, Role, Settings};
 #[expect(clippy::large_enum_variant, reason = "most events are deliveries")]
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
-    Deliver { from: usize, to: usize, packet: Packet },
-    Tick { node: usize, life: u64 },
-    Synced { node: usize, life: u64, writes: usize },
-    VoteSaved { node: usize, life: u64 },
-    Apply { node: usize, life: u64 },
-    Loaded { node: usize, life: u64, peer: usize, ticket: u64, first: u64, entries: u64 },
-    Installed { node: usize, life: u64, leader: usize, first: u64 },
+    Deliver {
+        from: usize,
+        to: usize,
+        packet: Packet,
+    },
+    Tick {
+        node: usize,
+        life: u64,
+    },
+    Write {
+        node: usize,
+        life: u64,
+    },
+    Synced {
+        node: usize,
+        life: u64,
+    },
+    Apply {
+        node: usize,
+        life: u64,
+    },
+    Loaded {
+        node: usize,
+        life: u64,
+        peer: usize,
+        ticket: u64,
+        first: u64,
+        list: Vec<LogEntryProto>,
+    },
+    Installed {
+        node: usize,
+        life: u64,
+        leader: usize,
+        first: u64,
+    },
     Client,
     Chaos,
 }
@@ -71,7 +101,9 @@ pub(crate) struct World {
     pub(crate) next_request: u64,
     events: BinaryHeap<Scheduled>,
     seq: u64,
-    bug: Option<Bug>,
+    pub(crate) bug: Option<Bug>,
+    /// Calls that clients wait for.
+    pub(crate) unanswered: BTreeSet<u64>,
 }
 
 /// The name of a node.
@@ -116,7 +148,9 @@ impl World {
                     index: u64::MAX,
                     log_entry_body: Some(LogEntryBody::ConfigurationEntry(conf)),
                 };
-                Node::new(Disk { conf, ..Disk::default() }, rng.range(0, 10_000))
+                let disk = Disk::new(rng.next(), plan.disk_errors, bug);
+                disk.format(&conf);
+                Node::new(disk, conf, rng.range(0, 10_000))
             })
             .collect();
         Self {
@@ -133,6 +167,7 @@ impl World {
             events: BinaryHeap::new(),
             seq: 0,
             bug,
+            unanswered: BTreeSet::new(),
         }
     }
 
@@ -218,28 +253,19 @@ impl World {
                 self.nodes[node].tick_at = None;
                 self.with_core(node, |core, now| core.tick(now))
             }
-            Event::Synced { node, life, writes } => {
-                if !self.alive(node, life) {
-                    return Ok(());
-                }
-                self.nodes[node].syncing = false;
-                self.nodes[node].disk.sync(writes);
-                let last = self.nodes[node].disk.synced.last();
-                self.sync(node);
-                match last {
-                    Some(last) => self.with_core(node, |core, now| core.durable(now, last)),
-                    None => Ok(()),
+            Event::Write { node, life } => {
+                if self.alive(node, life) {
+                    self.write_round(node)
+                } else {
+                    Ok(())
                 }
             }
-            Event::VoteSaved { node, life } => {
-                if !self.alive(node, life) {
-                    return Ok(());
+            Event::Synced { node, life } => {
+                if self.alive(node, life) {
+                    self.end_round(node)
+                } else {
+                    Ok(())
                 }
-                self.nodes[node].saving = false;
-                if let Some(Effect::SaveVote(vote)) = self.nodes[node].waiting.pop_front() {
-                    self.nodes[node].disk.vote = vote;
-                }
-                self.perform(node)
             }
             Event::Apply { node, life } => {
                 if !self.alive(node, life) {
@@ -247,18 +273,15 @@ impl World {
                 }
                 self.apply(node)
             }
-            Event::Loaded { node, life, peer, ticket, first, entries } => {
+            Event::Loaded { node, life, peer, ticket, first, list } => {
                 if !self.alive(node, life) {
                     return Ok(());
                 }
-                let found: Vec<_> = (first..first + entries)
-                    .map_while(|index| self.nodes[node].log.get(index).cloned())
-                    .collect();
                 let now = self.clock(node);
                 let it = &mut self.nodes[node];
                 let Some(core) = &mut it.core else { return Ok(()) };
-                if core.loaded(now, &id(peer), ticket, found.len() as u64) {
-                    it.loaded.insert(peer, (first, found));
+                if core.loaded(now, &id(peer), ticket, list.len() as u64) {
+                    it.loaded.insert(peer, (first, list));
                 }
                 self.with_core(node, |_, _| ())
             }
@@ -276,7 +299,7 @@ impl World {
     // ---- nodes --------------------------------------------------------------------------------
 
     pub(crate) fn start(&mut self, node: usize) -> Result<(), String> {
-        trace!(self, "n{node} starts with {:?}", self.nodes[node].disk.vote);
+        trace!(self, "n{node} starts");
         let settings = Settings {
             election_timeout_min: 100,
             election_timeout_max: 200,
@@ -292,34 +315,13 @@ impl World {
             ..Settings::new(id(node), Bytes::from_static(b"group"), self.rng.next())
         };
         let now = self.clock(node);
-        let it = &mut self.nodes[node];
-        it.lose_memory();
-        it.removed = false;
-        it.log = Entries { start: it.disk.synced.start, list: it.disk.synced.list.clone() };
-        it.applied = it.disk.snapshot.map(|at| at.index);
-        it.commit = it.applied;
-        let mut core = Core::new(settings, it.disk.recovered(), now);
+        self.nodes[node].lose_memory();
+        self.nodes[node].removed = false;
+        let Some(recovered) = self.recover(node)? else { return Ok(()) };
+        let mut core = Core::new(settings, recovered, now);
         core.planted = self.bug;
-        it.core = Some(core);
+        self.nodes[node].core = Some(core);
         self.with_core(node, |_, _| ())
-    }
-
-    pub(crate) fn crash(&mut self, node: usize) {
-        if self.nodes[node].core.is_none() {
-            return;
-        }
-        trace!(self, "n{node} crashes");
-        self.summary.crashes += 1;
-        let it = &mut self.nodes[node];
-        // The vote may have reached the disk although nobody was told.
-        if it.saving
-            && self.rng.chance(500)
-            && let Some(Effect::SaveVote(vote)) = it.waiting.pop_front()
-        {
-            it.disk.vote = vote;
-        }
-        it.disk.crash(&mut self.rng);
-        it.lose_memory();
     }
 
     /// Gives the core an input and does what it asks.
@@ -355,11 +357,9 @@ impl World {
         while !self.nodes[node].saving {
             let Some(effect) = self.nodes[node].waiting.front() else { return Ok(()) };
             trace!(self, "n{node} {}", describe::effect(effect));
-            if matches!(effect, Effect::SaveVote(_)) {
-                let life = self.nodes[node].life;
-                self.nodes[node].saving = true;
-                let delay = self.rng.range(0, self.plan.sync_max);
-                self.at(delay, Event::VoteSaved { node, life });
+            if let Effect::SaveVote(vote) = effect {
+                let vote = vote.clone();
+                self.save_vote(node, vote);
                 return Ok(());
             }
             let Some(effect) = self.nodes[node].waiting.pop_front() else { return Ok(()) };
@@ -376,12 +376,10 @@ impl World {
         match effect {
             Effect::SaveVote(_) | Effect::Progress | Effect::Slow(_) => {}
             Effect::Append(entries) => {
-                for entry in entries {
-                    self.write(node, Write::Append(entry))?;
-                }
+                self.append(node, entries)?;
             }
-            Effect::Truncate(from) => self.write(node, Write::Truncate(from))?,
-            Effect::ResetLog(at) => self.write(node, Write::Reset(at))?,
+            Effect::Truncate(from) => self.truncate(node, from)?,
+            Effect::ResetLog(at) => self.reset_log(node, at),
             Effect::Send(to, message) => self.send(node, node_of(&to), message)?,
             Effect::Reply(to, reply) => {
                 let Some(caller) = self.nodes[node].callers.remove(&to) else {
@@ -396,7 +394,10 @@ impl World {
                 let entries = if failed { 0 } else { self.rng.range(1, entries_max as u64) };
                 let delay = self.rng.range(0, 10);
                 let peer = node_of(&peer);
-                self.at(delay, Event::Loaded { node, life, peer, ticket, first, entries });
+                let log = &self.nodes[node].log;
+                let list =
+                    (first..first + entries).map_while(|index| log.get(index).cloned()).collect();
+                self.at(delay, Event::Loaded { node, life, peer, ticket, first, list });
             }
             Effect::Commit(index) => {
                 let it = &mut self.nodes[node];
@@ -407,12 +408,15 @@ impl World {
                 self.schedule_apply(node);
             }
             Effect::Leadership(leadership) => {
+                if !matches!(leadership.role, Role::Leader { .. }) {
+                    self.nodes[node].pending_calls.clear();
+                }
                 if matches!(leadership.role, Role::Leader { .. })
                     && self.checks.leads(node, leadership.term)?
                 {
                     self.summary.elections += 1;
                     let it = &self.nodes[node];
-                    self.checks.is_complete(node, &it.log, it.disk.snapshot)?;
+                    self.checks.is_complete(node, &it.log, it.machine.snapshot)?;
                 }
             }
             Effect::InstallSnapshot { leader, first_available } => {
@@ -437,44 +441,7 @@ impl World {
         Ok(())
     }
 
-    // ---- log ----------------------------------------------------------------------------------
-
-    fn write(&mut self, node: usize, write: Write) -> Result<(), String> {
-        if let Write::Append(entry) = &write {
-            let it = &self.nodes[node];
-            if entry.index != it.log.next() {
-                return Err(format!("n{node} appends {} at {}", entry.index, it.log.next()));
-            }
-            let before = entry.index.checked_sub(1).map_or(Some(0), |before| {
-                it.log
-                    .get(before)
-                    .map(|entry| entry.term)
-                    .or_else(|| it.disk.snapshot.filter(|at| at.index == before).map(|at| at.term))
-            });
-            self.checks.written(node, before, entry)?;
-        }
-        if let Write::Truncate(from) = &write
-            && self.nodes[node].applied >= Some(*from)
-        {
-            return Err(format!("n{node} truncates {from}, which is applied"));
-        }
-        let it = &mut self.nodes[node];
-        it.log.write(&write);
-        it.disk.unsynced.push_back(write);
-        self.sync(node);
-        Ok(())
-    }
-
-    fn sync(&mut self, node: usize) {
-        let it = &mut self.nodes[node];
-        if it.syncing || it.disk.unsynced.is_empty() {
-            return;
-        }
-        it.syncing = true;
-        let (life, writes) = (it.life, it.disk.unsynced.len());
-        let delay = self.rng.range(0, self.plan.sync_max);
-        self.at(delay, Event::Synced { node, life, writes });
-    }
+    // ---- state machine --------------------------------------------------------------------------
 
     fn schedule_apply(&mut self, node: usize) {
         let it = &mut self.nodes[node];
@@ -500,14 +467,24 @@ impl World {
                 return Err(format!("n{node} commits {index}, which is not in its log"));
             };
             it.applied = Some(index);
-            if let Some(LogEntryBody::ConfigurationEntry(_)) = entry.log_entry_body {
-                it.disk.conf = entry.clone();
-            }
+            let mine = it.proposed.remove(&index) == Some(entry.term);
             self.summary.applied += 1;
             self.checks.applies(node, &entry)?;
-            if self.nodes[node].proposed.remove(&index) == Some(entry.term) {
-                self.summary.acknowledged += 1;
-                self.checks.acknowledged = self.checks.acknowledged.max(Some(index));
+            match &entry.log_entry_body {
+                Some(LogEntryBody::ConfigurationEntry(_)) => {
+                    self.nodes[node].machine.conf = entry.clone();
+                    let change = Change::Configuration(entry.encode_to_vec());
+                    self.enqueue(node, change, None);
+                }
+                Some(LogEntryBody::StateMachineLogEntry(body)) => {
+                    let it = &mut self.nodes[node];
+                    it.machine.calls.insert(body.call_id, index);
+                    it.pending_calls.remove(&body.call_id);
+                    if mine {
+                        self.answered(body.call_id, index);
+                    }
+                }
+                _ => {}
             }
         }
         self.schedule_apply(node);
@@ -525,14 +502,16 @@ impl World {
         });
         let at = at.filter(|at| at.index + 1 >= first && !self.rng.chance(100));
         if let Some(at) = at {
-            let conf = source.disk.conf.clone();
+            let state = Machine { snapshot: Some(at), ..source.machine.clone() };
             let it = &mut self.nodes[node];
             if it.applied < Some(at.index) {
                 it.applied = Some(at.index);
                 it.commit = it.commit.max(Some(at.index));
-                it.disk.snapshot = Some(at);
-                it.disk.conf = conf;
+                it.saved = state.clone();
+                it.machine = state;
                 self.summary.installs += 1;
+                let conf = it.machine.conf.encode_to_vec();
+                self.enqueue(node, Change::Configuration(conf), None);
             }
         }
         self.with_core(node, |core, now| core.snapshot_installed(now, at))
