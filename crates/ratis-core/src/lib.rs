@@ -57,6 +57,8 @@ mod transfer;
 mod types;
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod sim;
 #[cfg(test)]
 mod tests;

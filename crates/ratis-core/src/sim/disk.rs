@@ -71,7 +71,7 @@ struct File {
     platter: Vec<u8>,
     cache: Vec<u8>,
     /// Writes since the last sync, oldest first.
-    writes: Vec<(usize, usize)>,
+    writes: Vec<(usize, Vec<u8>)>,
     /// It was cut since the last sync.
     cut: bool,
 }
@@ -100,11 +100,12 @@ impl File {
     /// The first writes are there, the last of them up to some byte.
     fn tear(&mut self, rng: &mut Rng, garbled: bool) {
         let whole = rng.below(self.writes.len() + 1);
-        for (at, &(offset, end)) in self.writes.iter().enumerate().take(whole + 1) {
+        for (at, (offset, bytes)) in self.writes.iter().enumerate().take(whole + 1) {
             let torn = at == whole;
-            let end = if torn { offset + rng.below(end - offset + 1) } else { end };
+            let bytes = if torn { &bytes[..rng.below(bytes.len() + 1)] } else { bytes.as_slice() };
+            let end = offset + bytes.len();
             grow(&mut self.platter, end);
-            self.platter[offset..end].copy_from_slice(&self.cache[offset..end]);
+            self.platter[*offset..end].copy_from_slice(bytes);
             if torn && garbled {
                 // The rest of the sector is noise, so far as it was written to.
                 let until = end.next_multiple_of(SECTOR_BYTES).min(self.cache.len());
@@ -399,7 +400,7 @@ impl WritableFile for Handle {
             let end = offset + bytes.len();
             grow(&mut file.cache, end);
             file.cache[offset..end].copy_from_slice(bytes);
-            file.writes.push((offset, end));
+            file.writes.push((offset, bytes.to_vec()));
         })
     }
 

@@ -16,7 +16,7 @@ mod describe;
 mod disk;
 mod net;
 mod node;
-mod rng;
+pub(crate) mod rng;
 mod storage;
 mod traffic;
 mod world;
