@@ -21,6 +21,8 @@
 //! * [`Difference::GoOnAhead`]: Ratis' follower names the next index also when it lies ahead.
 //! * [`Difference::BehindConfirmed`]: whoever refuses what follows his confirmed entries may have lost
 //!   them, so Ratis goes back further; the oracle never does.
+//! * [`Difference::BackFromPreVote`]: whoever asks around and is asked for a real vote of the same term
+//!   stops asking.
 //! * [`Difference::SteppedDown`]: a leader without a majority steps down by the clock.
 //!
 //! Not compared: priorities (refused by other rules), changes of members (in force when appended, not
@@ -52,6 +54,7 @@ enum Difference {
     BeforeCommit,
     GoOnAhead,
     BehindConfirmed,
+    BackFromPreVote,
     SteppedDown,
 }
 

@@ -433,6 +433,14 @@ impl Script {
                 ));
             }
         }
+        let member = &mut self.members[to];
+        let back = matches!(member.core.role, RoleState::Follower(_))
+            && member.twin.role() == StateRole::PreCandidate
+            && member.core.hard.term == member.twin.term();
+        if !request.pre_vote && back {
+            member.twin.step_down();
+            self.allow(Difference::BackFromPreVote);
+        }
         let packet = Packet::VoteReply(request, reply);
         self.send(to, from, Some(life), packet);
         self.compare(to)
@@ -614,10 +622,10 @@ impl Script {
     fn compare(&mut self, node: usize) -> Result<(), String> {
         let member = &mut self.members[node];
         member.twin.settle();
-        // Without a majority that answers it does not campaign for a while.
-        let stepped_down = matches!(&member.core.role, RoleState::Follower(following)
-            if following.campaign_not_before.is_some());
-        if stepped_down && member.twin.role() == StateRole::Leader {
+        // Only a leader without a majority that answers leaves within its term.
+        let left = matches!(&member.core.role, RoleState::Follower(_))
+            && member.core.hard.term == member.twin.term();
+        if left && member.twin.role() == StateRole::Leader {
             member.twin.step_down();
             self.allow(Difference::SteppedDown);
         }
