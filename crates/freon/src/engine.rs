@@ -202,6 +202,7 @@ pub async fn run<L: Load>(context: &Context<'_>, plan: Plan, load: L) -> Result<
         workers.spawn(work(Arc::clone(&load), Arc::clone(&state), worker));
     }
     let interrupted = watch(context, &state, &mut workers).await;
+    workers.shutdown().await;
     state.report().print(context.interactive);
     if interrupted {
         return Err(FreonError::Interrupted);

@@ -18,10 +18,12 @@ pub mod datanode;
 pub mod engine;
 mod error;
 pub mod key;
+pub mod limits;
 pub mod meters;
 pub mod om;
 pub mod options;
 mod progress;
+pub mod randomkeys;
 pub mod report;
 mod target;
 
@@ -88,6 +90,11 @@ pub enum FreonCommand {
     /// Commit blocks with chunks that do not exist
     #[command(visible_alias = "datanode-block-putter")]
     Dbp(datanode::blocks::DbpArgs),
+    /// Make volumes, buckets and keys with random names
+    #[command(visible_alias = "rk")]
+    Randomkeys(randomkeys::RandomKeysArgs),
+    /// What this machine can do at best: disk, loopback, checksums (ours, no load)
+    Limits(limits::LimitsArgs),
 }
 
 /// What all generators get.
@@ -121,5 +128,7 @@ pub fn run(conf: &Configuration, args: FreonArgs) -> Result<(), FreonError> {
         FreonCommand::Dcg(args) => datanode::chunks::generate(&context, args),
         FreonCommand::Dcv(args) => datanode::chunks::validate(&context, args),
         FreonCommand::Dbp(args) => datanode::blocks::run(&context, args),
+        FreonCommand::Randomkeys(args) => randomkeys::run(&context, args),
+        FreonCommand::Limits(args) => limits::run(&args),
     }
 }

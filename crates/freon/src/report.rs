@@ -133,7 +133,7 @@ fn line_timer(text: &mut String, timer: &TimerReport, elapsed: Duration) {
         ("max", timer.max),
         ("mean", timer.mean),
         ("stddev", timer.deviation),
-        ("p50", p50),
+        ("median", p50),
         ("p75", p75),
         ("p95", p95),
         ("p98", p98),
@@ -144,14 +144,11 @@ fn line_timer(text: &mut String, timer: &TimerReport, elapsed: Duration) {
         let _ = write!(text, ", {name}={:?}", nanos / NANOS_PER_MILLI);
     }
     let [m1, m5, m15] = timer.rates;
-    for (name, rate) in [("m1_rate", m1), ("m5_rate", m5), ("m15_rate", m15)] {
+    let mean = mean_rate(timer, elapsed);
+    for (name, rate) in [("mean_rate", mean), ("m1", m1), ("m5", m5), ("m15", m15)] {
         let _ = write!(text, ", {name}={rate:?}");
     }
-    let _ = writeln!(
-        text,
-        ", mean_rate={:?}, rate_unit=events/second, duration_unit=milliseconds",
-        mean_rate(timer, elapsed)
-    );
+    text.push_str(", rate_unit=events/second, duration_unit=milliseconds\n");
 }
 
 #[cfg(test)]
@@ -184,8 +181,8 @@ mod tests {
         assert_eq!(
             report().text(None),
             "type=TIMER, name=key-create, count=4, min=1.0, max=4.0, mean=2.5, stddev=0.5, \
-             p50=2.0, p75=3.0, p95=4.0, p98=4.0, p99=4.0, p999=4.0, m1_rate=0.0, m5_rate=0.0, \
-             m15_rate=0.0, mean_rate=2.5, rate_unit=events/second, duration_unit=milliseconds\n\
+             median=2.0, p75=3.0, p95=4.0, p98=4.0, p99=4.0, p999=4.0, mean_rate=2.5, m1=0.0, \
+             m5=0.0, m15=0.0, rate_unit=events/second, duration_unit=milliseconds\n\
              Total execution time (sec): 2\n\
              Failures: 1\n\
              Successful executions: 3\n\

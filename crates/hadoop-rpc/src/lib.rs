@@ -17,12 +17,12 @@
 //! them in `org.apache.hadoop.ipc_`. Start reading at [`server::Protocol`] or [`client::RpcClient`].
 
 pub mod client;
-mod frame;
+pub mod frame;
 mod out;
 pub mod proxy_user;
 pub mod server;
 mod uuid;
-mod wire;
+pub mod wire;
 
 pub use uuid::name_uuid_from_bytes;
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("proto-build", &[]),
     ("tidy", &[]),
+    ("benches", &[]),
     // frame
     ("ozone-config", &[]),
     ("ozone-daemon", &["ozone-config"]),
