@@ -87,9 +87,17 @@ class Cluster:
     def om(self):
         return read_site(self.conf)["ozone.om.address"]
 
+    def host(self, _name):
+        """Where a daemon listens."""
+        return HOST
+
+    def launcher(self, _name):
+        """Words before the command of a daemon."""
+        return []
+
     def spawn(self, name, *words):
         log = self.root / f"{name}.log"
-        self.processes[name] = Process([self.binary, *words], log)
+        self.processes[name] = Process([*self.launcher(name), self.binary, *words], log)
         return self.processes[name]
 
     def wait_for(self, what, holds, *processes):
@@ -166,24 +174,23 @@ class Separate(Cluster):
 
     def write_configuration(self):
         ports = iter(range(free_ports(64), 65536))
-        address = lambda: f"{HOST}:{next(ports)}"  # noqa: E731
-        datanode_address = address()
+        address = lambda name: f"{self.host(name)}:{next(ports)}"  # noqa: E731
+        datanode_address = address("scm1")
         common = {
             "hdds.scm.safemode.min.datanode": DATANODES,
             "hdds.datanode.dir.du.reserved.percent": 0,
             "hdds.heartbeat.interval": "1s",
             "hdds.scm.wait.time.after.safemode.exit": "1s",
-            "hdds.datanode.hostname": HOST,
-            "ozone.om.address": address(),
-            "ozone.om.http-address": address(),
+            "ozone.om.address": address("om1"),
+            "ozone.om.http-address": address("om1"),
             "ozone.om.grpc.port": next(ports),
             "ozone.om.ratis.port": next(ports),
             "ozone.scm.names": datanode_address,
             "ozone.scm.datanode.address": datanode_address,
-            "ozone.scm.client.address": address(),
-            "ozone.scm.block.client.address": address(),
-            "ozone.scm.security.service.address": address(),
-            "ozone.scm.http-address": address(),
+            "ozone.scm.client.address": address("scm1"),
+            "ozone.scm.block.client.address": address("scm1"),
+            "ozone.scm.security.service.address": address("scm1"),
+            "ozone.scm.http-address": address("scm1"),
             "ozone.scm.ratis.port": next(ports),
             "ozone.scm.grpc.port": next(ports),
         } | self.settings
@@ -196,6 +203,7 @@ class Separate(Cluster):
                 "ozone.metadata.dirs": data / "meta",
                 "ozone.scm.datanode.id.dir": data / "meta",
                 "hdds.datanode.dir": data / "hdds",
+                "hdds.datanode.hostname": self.host(name),
                 "hdds.container.ratis.datanode.storage.dir": data / "ratis",
                 "hdds.container.ipc.port": next(ports),
                 "hdds.container.ratis.ipc.port": next(ports),
@@ -203,29 +211,36 @@ class Separate(Cluster):
                 "hdds.container.ratis.server.port": next(ports),
                 "hdds.container.ratis.datastream.port": next(ports),
                 "hdds.datanode.replication.port": next(ports),
-                "hdds.datanode.client.address": address(),
-                "hdds.datanode.http-address": address(),
+                "hdds.datanode.client.address": address(name),
+                "hdds.datanode.http-address": address(name),
             })
 
     def config(self, name):
         return ["--config", str(self.root / "conf" / name)]
 
     def format(self, name, kind):
-        if (self.root / "data" / name).exists():
-            return
+        if not (self.root / "data" / name).exists():
+            self.format_now(name, kind)
+
+    def format_now(self, name, kind):
         with (self.root / f"{name}.log").open("ab") as log:
-            subprocess.run([self.binary, *self.config(name), kind, "--init"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            command = [*self.launcher(name), self.binary, *self.config(name), kind, "--init"]
+            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                            timeout=START_SECONDS_MAX, check=True)
+
+    def start_daemon(self, name):
+        kind = {"s": "scm", "o": "om", "d": "datanode"}[name[0]]
+        return self.spawn(name, *self.config(name), kind)
 
     def start(self):
         settings = read_site(self.conf)
         self.format("scm1", "scm")
-        scm = self.spawn("scm1", *self.config("scm1"), "scm")
+        scm = self.start_daemon("scm1")
         self.wait_for("SCM", lambda: listens(settings["ozone.scm.client.address"]), scm)
         self.format("om1", "om")
-        om = self.spawn("om1", *self.config("om1"), "om")
+        om = self.start_daemon("om1")
         for name in self.datanodes:
-            self.spawn(name, *self.config(name), "datanode")
+            self.start_daemon(name)
         self.wait_for("OM", lambda: listens(settings["ozone.om.address"]), scm, om)
 
 

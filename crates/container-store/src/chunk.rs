@@ -201,6 +201,25 @@ impl ContainerStore {
         Ok(data)
     }
 
+    /// Reads a chunk back and holds it against its checksums, so that damage is not passed on.
+    ///
+    /// # Errors
+    /// As [`Self::read_chunk`]; `CHECKSUM_MISMATCH`.
+    pub fn read_chunk_verified(
+        &self,
+        container: &Container,
+        chunk: &ChunkWrite,
+    ) -> Result<Bytes, StoreError> {
+        let info = &chunk.info;
+        let data = self.read_chunk(container, chunk.local_id, info.offset, info.len)?;
+        chunk_checksum::verify(&info.checksum_data, 0, &data).map_err(|error| {
+            let path = container.block_path(chunk.local_id);
+            let place = format!("{} at {}+{}", path.display(), info.offset, info.len);
+            StoreError::new(Code::ChecksumMismatch, format!("{place}: checksum: {error}"))
+        })?;
+        Ok(data)
+    }
+
     /// Before a block is committed: its file must hold all its chunks. A crash can leave a Raft entry
     /// on disk whose chunk was not written; committing such a block would hide the loss. With `eof`
     /// the open file is let go (`FilePerBlockStrategy.finishWriteChunks`).

@@ -210,8 +210,8 @@ impl ContainerStateMachine {
     }
 
     fn fail(&self, message: String) {
-        tracing::error!(pipeline = %self.group, message, "pipeline in doubt");
         if self.sound.swap(false, Ordering::AcqRel) {
+            tracing::error!(pipeline = %self.group, message, "pipeline in doubt");
             let reason = Reason::StatemachineTransactionFailed;
             self.outbox.close_pipeline(PipelineId(self.group), reason, message);
         }
@@ -305,14 +305,21 @@ impl StateMachine for ContainerStateMachine {
             let container = self.dispatcher.store.require(dispatch::container_id(&request)?)?;
             let (dispatcher, volume) = (self.dispatcher.clone(), container.volume().clone());
             Ok(volume.threads.read(move || {
-                let (offset, len) = (chunk.info.offset, chunk.info.len);
-                dispatcher.store.read_chunk(&container, chunk.local_id, offset, len)
+                dispatcher.store.read_chunk_verified(&container, &chunk).inspect_err(|error| {
+                    if !is_shared(error.code) {
+                        dispatcher.doubt(&container, error);
+                    }
+                })
             }))
         };
+        let (outbox, group) = (self.outbox.clone(), self.group);
         match task() {
             Ok(pending) => async move {
                 pending.wait().await.map_err(|error| {
-                    tracing::warn!(%at, %error, "bulk of an old entry not readable");
+                    tracing::error!(pipeline = %group, %at, %error, "a slow follower cannot get this chunk from here");
+                    // It would wait for ever; what is committed is safe on the others.
+                    let reason = Reason::StatemachineTransactionFailed;
+                    outbox.close_pipeline(PipelineId(group), reason, error.message.clone());
                     refused(&error)
                 })
             }

@@ -195,3 +195,19 @@ async fn bulk_is_read_back_for_a_slow_follower() {
     let reply = Response::decode(machine.query(read).await.unwrap()).unwrap();
     assert_eq!(reply.result(), Code::NoSuchBlock);
 }
+
+#[tokio::test]
+async fn damaged_bulk_is_not_passed_on_to_a_slow_follower() {
+    let disks = Disks::new();
+    let dn = disks.start();
+    let machine = open(&disks, &dn);
+    let mut log = Vec::new();
+    run(&machine, &mut log, write_chunk(1, 0, b"hello")).await;
+    let container = dn.store.get(ContainerId(CONTAINER as u64)).unwrap();
+    std::fs::write(container.dir().join("chunks/1.block"), b"hellp").unwrap();
+    let error = machine.read_bulk(at(0), &entry(&log[0])).await.unwrap_err();
+    assert!(error.message.contains("checksum"), "{}", error.message);
+    assert_eq!(container.state(), ReplicaState::Unhealthy);
+    let mail = disks.mail();
+    assert_eq!((mail.pipeline_actions.len(), mail.container_actions.len()), (1, 1));
+}
