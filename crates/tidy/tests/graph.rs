@@ -11,11 +11,8 @@ use serde_json::Value;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("proto-build", &[]),
     ("tidy", &[]),
-<<<<<<< HEAD
     ("benches", &[]),
-=======
     ("torture", &["ozone-client", "hdds-client", "om-proto", "ozone-config"]),
->>>>>>> c4c4a36 (Lock file)
     // frame
     ("ozone-config", &[]),
     ("ozone-daemon", &["ozone-config"]),
