@@ -92,6 +92,11 @@ struct Tuning {
     election_timeout_min: Duration,
     request_timeout: Duration,
     watch_timeout: Duration,
+    /// Not in the genuine datanode: `hdds.container.ratis.watch.silence.timeout`, 1 s. A follower that
+    /// was asked something and has been silent for this long is not waited for by clients that want
+    /// every replica: they are told NotReplicated, as after the watch timeout, once the other replicas
+    /// have the entry. 0 waits for the watch timeout.
+    watch_silence_timeout: Duration,
     retry_cache_expiry: Duration,
     slowness_timeout: Duration,
     segment_bytes_max: u64,
@@ -188,6 +193,7 @@ impl DatanodeSettings {
             election_timeout_max: tuning.election_timeout_min + ELECTION_TIMEOUT_SPREAD,
             request_timeout: tuning.request_timeout,
             watch_timeout: tuning.watch_timeout,
+            watch_silence_timeout: Some(tuning.watch_silence_timeout).filter(|t| !t.is_zero()),
             retry_cache_expiry: tuning.retry_cache_expiry,
             slowness_timeout: tuning.slowness_timeout,
             segment_bytes_max: tuning.segment_bytes_max,
@@ -215,6 +221,7 @@ fn tuning(conf: &Configuration) -> anyhow::Result<Tuning> {
         election_timeout_min: ms("hdds.ratis.leader.election.minimum.timeout.duration", 5)?,
         request_timeout: ms("hdds.ratis.raft.server.rpc.request.timeout", 60)?,
         watch_timeout: ms("hdds.ratis.raft.server.watch.timeout", 30)?,
+        watch_silence_timeout: ms("hdds.container.ratis.watch.silence.timeout", 1)?,
         retry_cache_expiry: ms("hdds.ratis.server.retry-cache.timeout.duration", 600)?,
         slowness_timeout: ms("hdds.ratis.raft.server.rpc.slowness.timeout", 300)?,
         segment_bytes_max: conf.size("hdds.container.ratis.segment.size", 64 << 20)?,

@@ -191,7 +191,7 @@ impl Actor {
             return;
         }
         self.carry_out();
-        let deadline = self.core.deadline().min(self.watches.deadline().unwrap_or(Millis::MAX));
+        let deadline = self.core.deadline().min(self.watches_deadline().unwrap_or(Millis::MAX));
         self.group.deadline.store(deadline, Ordering::Relaxed);
         self.clock.wish(deadline);
         if std::mem::take(&mut self.changed) {
@@ -246,7 +246,13 @@ impl Actor {
             Event::Tick => {
                 self.group.ticking.store(false, Ordering::Release);
                 self.expire_watches(now);
+                self.serve_hopeless_watches();
                 self.core.tick(now);
+            }
+            Event::LeaderStreamEnded(peer) => self.links.ask_whether_gone(peer, &self.core),
+            Event::LeaderGone(peer) => {
+                tracing::info!(group = %self.group.id, leader = %peer, "the leader's process is gone");
+                self.core.leader_gone(now, &peer);
             }
             Event::Broken(reason) => self.break_down(reason),
             Event::Close { .. } => {}

@@ -13,7 +13,7 @@ use crate::group::{ChangeWaiter, Event, PendingWrite, Proposal};
 use crate::retry_cache::Waiter;
 use crate::state_machine::StateMachineError;
 use crate::types::Reply;
-use crate::watches::LEVELS;
+use crate::watches::{LEVELS, LEVELS_OF_ALL};
 
 impl Actor {
     pub fn propose(&mut self, now: Millis, proposal: Proposal) {
@@ -78,8 +78,11 @@ impl Actor {
             _ if self.group.check_leader().is_err() => Err(self.group.not_leader()),
             _ => {
                 let until = now + self.settings.watch_timeout.as_millis() as Millis;
-                if let Err(waiter) = self.watches.add(index, level, until, waiter) {
-                    let _ = waiter.send(Err(RaftError::ResourceUnavailable(self.group.id)));
+                match self.watches.add(index, level, until, waiter) {
+                    Ok(()) => self.serve_hopeless_watches(),
+                    Err(waiter) => {
+                        let _ = waiter.send(Err(RaftError::ResourceUnavailable(self.group.id)));
+                    }
                 }
                 return;
             }
@@ -100,10 +103,44 @@ impl Actor {
         }
         for level in LEVELS {
             let Some(reached) = self.core.level(level) else { continue };
-            while let Some(waiter) = self.watches.pop_reached(level, reached) {
+            while let Some((_, waiter)) = self.watches.pop_reached(level, reached) {
                 let _ = waiter.send(Ok(self.watch_reply(reached)));
             }
         }
+        self.serve_hopeless_watches();
+    }
+
+    /// Who waits for every member while one does not answer is told so as soon as all others have the
+    /// entry. A genuine server says the same when its watch timeout is over; so long the client stands
+    /// still, for every key.
+    pub fn serve_hopeless_watches(&mut self) {
+        let Some(patience) = self.silence_timeout() else { return };
+        if !self.watches.any_for_all() {
+            return;
+        }
+        let now = self.now();
+        for level in LEVELS_OF_ALL {
+            let reached = self.core.level_without_silent(level, now, patience);
+            let Some(reached) = reached else { continue };
+            while let Some((index, waiter)) = self.watches.pop_reached(level, reached) {
+                let commits = self.core.commit_infos();
+                let _ = waiter.send(Err(RaftError::NotReplicated { index, level, commits }));
+            }
+        }
+    }
+
+    fn silence_timeout(&self) -> Option<Millis> {
+        self.settings.watch_silence_timeout.map(|timeout| timeout.as_millis() as Millis)
+    }
+
+    /// When watches are to be looked at again.
+    pub fn watches_deadline(&self) -> Option<Millis> {
+        let expiry = self.watches.deadline();
+        let silence = self
+            .silence_timeout()
+            .filter(|_| self.watches.any_for_all())
+            .and_then(|patience| self.core.silence_deadline(self.now(), patience));
+        [expiry, silence].into_iter().flatten().min()
     }
 
     pub fn expire_watches(&mut self, now: Millis) {

@@ -56,6 +56,10 @@ pub(crate) enum Event {
     SnapshotTaken(TermIndex),
     /// The leader's state was fetched, or not.
     Installed(Option<TermIndex>),
+    /// A stream of append requests ended, which this peer had opened.
+    LeaderStreamEnded(PeerId),
+    /// Nothing listens at this peer's address any more.
+    LeaderGone(PeerId),
     /// Something is due.
     Tick,
     /// The group cannot go on.

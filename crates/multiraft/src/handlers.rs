@@ -196,6 +196,12 @@ impl PeerHandler for Engine {
         self.peer_request(header.as_ref(), |sink| PeerRequest::Append(request, sink))
     }
 
+    fn append_stream_ended(&self, group: Uuid, peer: &Bytes) {
+        if let Ok(group) = self.group(group) {
+            group.send(Event::LeaderStreamEnded(PeerId::from_wire(peer)));
+        }
+    }
+
     fn snapshot(
         &self,
         request: InstallSnapshotRequestProto,

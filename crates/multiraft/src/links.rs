@@ -6,7 +6,7 @@ use std::time::Duration;
 use ratis::Status;
 use ratis::channel::{Channels, Lane};
 use ratis::peer::{AppendLane, LaneEvent, PeerClient};
-use ratis_core::{Message, Millis, PeerId, TermIndex};
+use ratis_core::{Core, Message, Millis, PeerId, TermIndex};
 use ratis_log::{GroupLog, LogReader};
 use ratis_proto::common::{
     AppendEntriesRequestProto, LogEntryProto, RaftPeerProto, log_entry_proto::LogEntryBody,
@@ -19,6 +19,11 @@ use crate::group::{Event, Group, PeerAnswer};
 const BACKOFF_MIN_MS: Millis = 10;
 /// The longest pause, in milliseconds.
 const BACKOFF_MAX_MS: Millis = 1_000;
+
+/// Pauses before each question whether a leader is gone, in milliseconds.
+const GONE_PAUSES_MS: [u64; 8] = [0, 50, 100, 200, 500, 1_000, 1_000, 1_000];
+/// A connection that is neither taken nor refused for this long says nothing about the process.
+const GONE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The way to one peer.
 struct Link {
@@ -175,6 +180,32 @@ impl Links {
             (number, link.client.append_lane(lane, events))
         });
         stream.send(request);
+    }
+
+    /// A stream from the leader ended: when its process died, its port refuses connections. One that
+    /// stops in order closes its port a little later than its streams, so this is asked a few times.
+    pub fn ask_whether_gone(&self, peer: PeerId, core: &Core) {
+        if core.leadership().leader.as_ref() != Some(&peer) {
+            return;
+        }
+        let peers = &core.configuration().peers;
+        let Some(address) = peers.iter().find(|p| *p.id == *peer.0.as_bytes()) else { return };
+        let (address, group) = (address.address.clone(), self.group.clone());
+        tokio::spawn(async move {
+            for pause in GONE_PAUSES_MS {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                if group.leadership.borrow().leader.as_ref() != Some(&peer) {
+                    return;
+                }
+                let connecting = tokio::net::TcpStream::connect(&address);
+                let Ok(connected) = tokio::time::timeout(GONE_TIMEOUT, connecting).await else {
+                    return;
+                };
+                if connected.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused) {
+                    return group.send(Event::LeaderGone(peer));
+                }
+            }
+        });
     }
 
     /// An answer came on this stream. False if it was closed meanwhile.

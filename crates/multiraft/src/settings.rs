@@ -28,6 +28,10 @@ pub struct RaftSettings {
     pub request_timeout: Duration,
     /// A `watch` is answered with NotReplicated after this.
     pub watch_timeout: Duration,
+    /// A member that was asked something and has been silent for this long is not waited for by a
+    /// `watch` for all members: it is answered with NotReplicated as soon as the others have the
+    /// entry. `None` lets it wait for [`Self::watch_timeout`].
+    pub watch_silence_timeout: Option<Duration>,
     /// How long a reply is kept for a client's retry.
     pub retry_cache_expiry: Duration,
     /// A peer silent for this long is reported as slow.
@@ -76,6 +80,7 @@ impl RaftSettings {
             election_timeout_max: Duration::from_millis(5_200),
             request_timeout: Duration::from_secs(60),
             watch_timeout: Duration::from_secs(30),
+            watch_silence_timeout: Some(Duration::from_secs(1)),
             retry_cache_expiry: Duration::from_secs(600),
             slowness_timeout: Duration::from_secs(300),
             segment_bytes_max: 64 << 20,

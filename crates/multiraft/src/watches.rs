@@ -33,6 +33,10 @@ pub(crate) const LEVELS: [ReplicationLevel; 4] = [
     ReplicationLevel::AllCommitted,
 ];
 
+/// Levels that ask for every member.
+pub(crate) const LEVELS_OF_ALL: [ReplicationLevel; 2] =
+    [ReplicationLevel::All, ReplicationLevel::AllCommitted];
+
 impl Watches {
     /// Adds a watch, or hands the waiter back if there are too many.
     pub fn add(
@@ -61,14 +65,22 @@ impl Watches {
     }
 
     /// The next watch that is reached when `level` stands at `reached`.
-    pub fn pop_reached(&mut self, level: ReplicationLevel, reached: u64) -> Option<Waiter> {
+    pub fn pop_reached(&mut self, level: ReplicationLevel, reached: u64) -> Option<(u64, Waiter)> {
         let queue = self.levels.get_mut(slot(level))?;
         let first = queue.first_entry()?;
-        if first.key().0 > reached {
+        let index = first.key().0;
+        if index > reached {
             return None;
         }
         self.count -= 1;
-        Some(first.remove())
+        Some((index, first.remove()))
+    }
+
+    /// Whether somebody waits for every member.
+    pub fn any_for_all(&self) -> bool {
+        LEVELS_OF_ALL
+            .iter()
+            .any(|level| self.levels.get(slot(*level)).is_some_and(|q| !q.is_empty()))
     }
 
     /// The next watch that has waited too long.

@@ -5,7 +5,7 @@ use ratis_proto::common::ReplicationLevel;
 use crate::conf::Reached;
 use crate::core::{Core, RoleState};
 use crate::effect::{Effect, Outcome};
-use crate::types::PeerId;
+use crate::types::{Millis, PeerId};
 
 impl Core {
     /// On the leader: what a majority has made durable is committed, if the entry is of this term
@@ -53,6 +53,48 @@ impl Core {
             ReplicationLevel::MajorityCommitted => self.committed().majority,
             ReplicationLevel::AllCommitted => self.committed().all,
         }
+    }
+
+    /// How far the group got by a level that asks for everybody ([`ReplicationLevel::All`] and
+    /// [`ReplicationLevel::AllCommitted`]), leaving out the voters that were asked something `patience`
+    /// milliseconds ago or longer and have said nothing since; never past what is committed. `None` for
+    /// other levels, unless leading, and while nobody is that silent. Whoever waits for more than that
+    /// waits for somebody who may never come.
+    pub fn level_without_silent(
+        &self,
+        level: ReplicationLevel,
+        now: Millis,
+        patience: Millis,
+    ) -> Option<u64> {
+        let leading = self.leading()?;
+        let is_silent = |id: &PeerId| {
+            leading.progress.get(id).is_some_and(|peer| peer.is_silent(now, patience))
+        };
+        if !leading.progress.keys().any(is_silent) {
+            return None;
+        }
+        let me = &self.settings.id;
+        let by = |value: &dyn Fn(&PeerId) -> Option<u64>| {
+            self.conf().reached(|id| if is_silent(id) { Some(u64::MAX) } else { value(id) }).all
+        };
+        let reached = match level {
+            ReplicationLevel::All => by(&|id| {
+                if id == me { self.durable } else { self.peer(id).and_then(|peer| peer.matched) }
+            }),
+            ReplicationLevel::AllCommitted => by(&|id| {
+                if id == me { self.commit } else { self.peer(id).and_then(|peer| peer.commit) }
+            }),
+            ReplicationLevel::Majority | ReplicationLevel::MajorityCommitted => None,
+        };
+        reached.min(self.commit)
+    }
+
+    /// When the next voter becomes too silent for [`Self::level_without_silent`]; `None` while all
+    /// that were asked have answered, or are so silent already.
+    pub fn silence_deadline(&self, now: Millis, patience: Millis) -> Option<Millis> {
+        let peers = self.leading()?.progress.values();
+        let due = |since: Millis| since.saturating_add(patience);
+        peers.filter_map(|peer| peer.silent_since).map(due).filter(|due| *due > now).min()
     }
 
     /// The leader's next step in a change of configuration, once an entry of it is committed.

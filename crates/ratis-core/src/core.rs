@@ -95,6 +95,8 @@ pub struct Core {
     pub(crate) leader: Option<PeerId>,
     /// A leader was seen since the start.
     pub(crate) met_leader: bool,
+    /// The leader is known to be gone: elections come quickly until then.
+    pub(crate) hurry_until: Millis,
     /// Member from the start, or taken in by a leader: may campaign and vote.
     pub(crate) initialized: bool,
     pub(crate) elections_paused: bool,
@@ -169,6 +171,7 @@ impl Core {
             role: RoleState::Follower(Following::new(now, timeout)),
             leader: None,
             met_leader: false,
+            hurry_until: 0,
             elections_paused: false,
             log,
             configurations: confs,

@@ -69,6 +69,8 @@ impl Core {
             self.hard.term = self.hard.term.saturating_add(1);
             self.hard.voted_for = Some(self.settings.id.clone());
             self.save_vote();
+            // Now patience: hurry would only split the votes.
+            self.hurry_until = 0;
         }
         let timeout = self.next_campaign_timeout();
         let voters = self.conf().other_voters(&self.settings.id);
@@ -244,10 +246,16 @@ impl Core {
         if let Some(delay) = self.first_election_delay() {
             return delay;
         }
+        if self.now < self.hurry_until {
+            return self.jitter.hurried(&self.settings);
+        }
         self.jitter.election_timeout(&self.settings)
     }
 
     fn next_campaign_timeout(&mut self) -> Millis {
+        if self.now < self.hurry_until {
+            return self.jitter.hurried(&self.settings).saturating_mul(2);
+        }
         let timeout = self.jitter.election_timeout(&self.settings);
         // A peer may be starting: ask again soon.
         self.first_election_delay().map_or(timeout, |delay| timeout.min(delay.saturating_mul(10)))
@@ -282,6 +290,9 @@ impl Core {
             }
         }
         if granted {
+            if phase == Phase::Election {
+                self.hurry_until = 0;
+            }
             self.heard_from_leader();
         }
         let should_shutdown = !granted

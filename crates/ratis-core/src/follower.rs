@@ -100,6 +100,25 @@ impl Core {
         }
     }
 
+    /// The leader's process is gone for certain, e.g. because its port refuses connections: this node
+    /// follows nobody, and asks around (pre-vote) shortly instead of after an election timeout. Where
+    /// the leader lives after all, its next heartbeat ends this.
+    pub fn leader_gone(&mut self, now: Millis, leader: &PeerId) {
+        self.advance_clock(now);
+        if self.leader.as_ref() != Some(leader) || !matches!(self.role, RoleState::Follower(_)) {
+            return;
+        }
+        self.leader = None;
+        self.hurry_until = self.now.saturating_add(self.settings.election_timeout_max);
+        let timeout = self.next_election_timeout();
+        let now = self.now;
+        if let RoleState::Follower(following) = &mut self.role {
+            following.last_contact = now;
+            following.timeout = timeout;
+        }
+        self.announce();
+    }
+
     // ---- appending ----------------------------------------------------------------------------
 
     /// A leader's append request or heartbeat. Success is answered once the entries are durable.
@@ -179,6 +198,7 @@ impl Core {
             self.save_vote();
         }
         self.met_leader = true;
+        self.hurry_until = 0;
         if self.leader.as_ref() != Some(leader) {
             self.leader = Some(leader.clone());
             self.announce();

@@ -369,6 +369,7 @@ impl Core {
         let call = leading.next_call();
         let Some(peer) = leading.progress.get_mut(id) else { return };
         peer.in_flight.push_back(InFlight { call, first, end, sent_at: now });
+        peer.asked(now);
         peer.next = end;
         peer.sent_call = call;
         peer.commit_told = peer.commit_told.max(commit);
@@ -426,6 +427,7 @@ impl Core {
         let Some(peer) = leading.progress.get_mut(id) else { return };
         let first = previous.map(|at| at.index.saturating_add(1));
         peer.heartbeat = Some(Heartbeat { call, first, sent_at: now });
+        peer.asked(now);
         peer.last_heartbeat = Some(now);
         peer.sent_call = call;
         peer.commit_told = peer.commit_told.max(commit);
@@ -469,13 +471,12 @@ impl Core {
         if !of_this_term {
             return;
         }
-        peer.last_reply = now;
-        peer.slow_reported = false;
         let request = peer.answered(call);
         let heartbeat = peer.heartbeat.filter(|heartbeat| heartbeat.call == call);
         if peer.heartbeat.is_some_and(|heartbeat| heartbeat.call <= call) {
             peer.heartbeat = None;
         }
+        peer.spoke(now);
         let result = AppendResult::try_from(reply.result);
         if !matches!(result, Ok(AppendResult::NotLeader) | Err(_)) {
             // A request with entries that went well opens the pipeline, a refused one closes it: then

@@ -56,6 +56,8 @@ pub(crate) struct Progress {
     /// Nothing is sent before.
     pub(crate) retry_at: Millis,
     pub(crate) slow_reported: bool,
+    /// Something was asked at this time, and nothing was said since.
+    pub(crate) silent_since: Option<Millis>,
 }
 
 impl Progress {
@@ -79,6 +81,7 @@ impl Progress {
             acked_call: 0,
             retry_at: 0,
             slow_reported: false,
+            silent_since: None,
         }
     }
 
@@ -100,6 +103,24 @@ impl Progress {
         self.established = false;
         // What was told may be lost, too.
         self.commit_told = self.commit;
+    }
+
+    /// A request goes out.
+    pub(crate) fn asked(&mut self, now: Millis) {
+        self.silent_since.get_or_insert(now);
+    }
+
+    /// Some answer came; what is still in flight waits from now on.
+    pub(crate) fn spoke(&mut self, now: Millis) {
+        self.last_reply = now;
+        self.slow_reported = false;
+        let waits = !self.in_flight.is_empty() || self.heartbeat.is_some();
+        self.silent_since = waits.then_some(now);
+    }
+
+    /// Whether it was asked something that long ago and has been silent since.
+    pub(crate) fn is_silent(&self, now: Millis, patience: Millis) -> bool {
+        self.silent_since.is_some_and(|since| now.saturating_sub(since) >= patience)
     }
 
     /// Takes the request with this call id out, if it is still waited for.

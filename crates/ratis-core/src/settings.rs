@@ -80,15 +80,30 @@ impl Settings {
 #[derive(Clone, Debug)]
 pub(crate) struct Jitter(pub(crate) u64);
 
+/// Part of the shortest election timeout after which, at the latest, a follower campaigns whose
+/// leader is known to be gone; at the earliest after half of that, so that the others know it, too.
+const HURRIED_SHARE: Millis = 25;
+/// The same in milliseconds, for groups with long timeouts.
+const HURRIED_MAX: Millis = 200;
+
 impl Jitter {
     /// A timeout between shortest and longest.
     pub(crate) fn election_timeout(&mut self, settings: &Settings) -> Millis {
+        let spread = settings.election_timeout_max.saturating_sub(settings.election_timeout_min);
+        settings.election_timeout_min.saturating_add(self.next() % spread.saturating_add(1))
+    }
+
+    /// A timeout for when the leader is known to be gone.
+    pub(crate) fn hurried(&mut self, settings: &Settings) -> Millis {
+        let longest = (settings.election_timeout_min / HURRIED_SHARE).clamp(2, HURRIED_MAX);
+        longest / 2 + self.next() % (longest / 2 + 1)
+    }
+
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^= mixed >> 31;
-        let spread = settings.election_timeout_max.saturating_sub(settings.election_timeout_min);
-        settings.election_timeout_min.saturating_add(mixed % spread.saturating_add(1))
+        mixed ^ (mixed >> 31)
     }
 }

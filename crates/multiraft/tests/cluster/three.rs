@@ -245,7 +245,10 @@ async fn a_member_behind_the_purged_log_installs_a_snapshot() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_for_all_times_out_while_a_member_is_away() {
     let root = tempfile::tempdir().unwrap();
-    let tune = |s: &mut RaftSettings| s.watch_timeout = Duration::from_millis(300);
+    let tune = |s: &mut RaftSettings| {
+        s.watch_timeout = Duration::from_millis(300);
+        s.watch_silence_timeout = None;
+    };
     let mut ring = Ring::start(root.path(), tune).await;
     ring.write("a").await;
     let leader = ring.leader().await;
@@ -260,6 +263,46 @@ async fn a_watch_for_all_times_out_while_a_member_is_away() {
         }
         other => panic!("{other:?}"),
     }
+    ring.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_for_all_is_answered_early_once_a_member_is_known_to_be_silent() {
+    let root = tempfile::tempdir().unwrap();
+    let tune = |s: &mut RaftSettings| {
+        s.watch_timeout = Duration::from_secs(3_600);
+        s.watch_silence_timeout = Some(Duration::from_millis(50));
+    };
+    let mut ring = Ring::start(root.path(), tune).await;
+    ring.write("a").await;
+    let leader = ring.leader().await;
+    ring.nodes[(leader + 1) % 3].raft.shutdown().await;
+    let index = ring.write("b").await.index;
+    let leader = ring.leader().await;
+    let raft = &ring.nodes[leader].raft;
+    match raft.watch(GROUP, index, ReplicationLevel::AllCommitted).await {
+        Err(RaftError::NotReplicated { index: asked, commits, .. }) => {
+            let have = commits.iter().filter(|info| info.commit_index >= index).count();
+            assert_eq!((asked, have), (index, 2), "the client reads who has it from the reply");
+        }
+        other => panic!("{other:?}"),
+    }
+    ring.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_port_refuses_connections_is_replaced_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let tune = |s: &mut RaftSettings| {
+        s.election_timeout_min = Duration::from_secs(3_600);
+        s.election_timeout_max = Duration::from_secs(3_601);
+    };
+    let mut ring = Ring::start(root.path(), tune).await;
+    ring.write("a").await;
+    let leader = ring.leader().await;
+    ring.nodes[leader].raft.shutdown().await;
+    // Nobody waits for an hour.
+    ring.write("b").await;
     ring.stop().await;
 }
 

@@ -208,3 +208,31 @@ fn the_first_election_of_a_new_group_does_not_wait() {
     assert_eq!(start(vec![peer("a", 0), peer("b", 0)]).deadline(), 50, "the first among equals");
     assert!(start(vec![peer("a", 0), peer("b", 1)]).deadline() >= 5_000);
 }
+
+#[test]
+fn a_leader_that_is_gone_for_certain_is_replaced_without_waiting_for_the_election_timeout() {
+    let mut a = Member::of(&ABC);
+    a.append("b", 1, None, vec![entry(1, 0)], None);
+    a.flush();
+    a.act(|core, now| core.leader_gone(now, &PeerId::from("c")));
+    a.wait(10);
+    assert!(a.asks().is_empty(), "somebody else is gone");
+    a.act(|core, now| core.leader_gone(now, &PeerId::from("b")));
+    assert_eq!(a.core.leadership().leader, None);
+    assert!(a.grants("c", 1, true, Some(TermIndex::new(1, 0))), "nobody is left to be loyal to");
+    a.wait(10);
+    let asks = a.asks();
+    assert!(!asks.is_empty() && asks.iter().all(|(_, request)| request.pre_vote), "{:?}", a.did);
+}
+
+#[test]
+fn a_leader_that_was_thought_gone_is_followed_again() {
+    let mut a = Member::of(&ABC);
+    a.append("b", 1, None, vec![entry(1, 0)], None);
+    a.flush();
+    a.act(|core, now| core.leader_gone(now, &PeerId::from("b")));
+    a.append("b", 1, Some(TermIndex::new(1, 0)), Vec::new(), None);
+    assert_eq!(a.core.leadership().leader, Some(PeerId::from("b")));
+    a.wait(50);
+    assert!(a.asks().is_empty(), "{:?}", a.did);
+}

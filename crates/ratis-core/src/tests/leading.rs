@@ -304,3 +304,37 @@ fn a_follower_of_a_higher_term_ends_the_leadership() {
     a.act(|core, now| core.append_reply(now, &PeerId::from("b"), &reply));
     assert_eq!((a.core.leadership().term, a.core.leadership().role), (6, Role::Follower));
 }
+
+#[test]
+fn who_waits_for_everybody_learns_how_far_those_got_who_answer() {
+    let mut a = ready();
+    let index = a.propose().index;
+    a.flush();
+    let without_silent = |a: &Member, level| a.core.level_without_silent(level, a.now, 40);
+    assert_eq!(without_silent(&a, ReplicationLevel::AllCommitted), None, "not silent for long");
+    a.wait(40);
+    let says = |a: &mut Member, matched: Option<u64>, commit| {
+        let reply = AppendEntriesReplyProto {
+            server_reply: Some(RaftRpcReplyProto {
+                call_id: (1 << 40) + 99,
+                success: true,
+                ..RaftRpcReplyProto::default()
+            }),
+            term: 1,
+            result: AppendResult::Success.into(),
+            follower_commit: to_wire(commit),
+            match_index: to_wire(matched),
+            is_hearbeat: matched.is_none(),
+            ..AppendEntriesReplyProto::default()
+        };
+        a.act(|core, now| core.append_reply(now, &PeerId::from("b"), &reply));
+    };
+    says(&mut a, Some(index), Some(0));
+    assert_eq!(a.commit(), Some(index));
+    assert_eq!(a.core.level(ReplicationLevel::AllCommitted), None, "c never said anything");
+    assert_eq!(without_silent(&a, ReplicationLevel::AllCommitted), Some(0), "b is not there yet");
+    says(&mut a, None, Some(index));
+    assert_eq!(without_silent(&a, ReplicationLevel::AllCommitted), Some(index));
+    assert_eq!(without_silent(&a, ReplicationLevel::All), Some(index));
+    assert_eq!(without_silent(&a, ReplicationLevel::Majority), None);
+}

@@ -3,18 +3,22 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::{self, BoxFuture, Either};
 use futures_util::stream::{Stream, StreamExt};
 use ratis_proto::common::{
     AppendEntriesReplyProto, AppendEntriesRequestProto, InstallSnapshotReplyProto,
-    InstallSnapshotRequestProto, ReadIndexReplyProto, ReadIndexRequestProto, RequestVoteReplyProto,
-    RequestVoteRequestProto, StartLeaderElectionReplyProto, StartLeaderElectionRequestProto,
+    InstallSnapshotRequestProto, RaftRpcRequestProto, ReadIndexReplyProto, ReadIndexRequestProto,
+    RequestVoteReplyProto, RequestVoteRequestProto, StartLeaderElectionReplyProto,
+    StartLeaderElectionRequestProto,
 };
 use ratis_proto::grpc::raft_server_protocol_service_server::RaftServerProtocolService;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
+use uuid::Uuid;
 
 use crate::exception::Exception;
+use crate::ids;
 
 /// Append requests of one stream in flight. A Java leader sends at most 8.
 const APPENDS_IN_FLIGHT_MAX: usize = 64;
@@ -28,6 +32,9 @@ pub trait PeerHandler: Send + Sync + 'static {
     fn vote(&self, request: RequestVoteRequestProto) -> PeerReply<RequestVoteReplyProto>;
     /// `appendEntries`; replies leave in request order.
     fn append(&self, request: AppendEntriesRequestProto) -> PeerReply<AppendEntriesReplyProto>;
+    /// A stream of append requests ended, by the peer's will or because it is gone: the last request
+    /// that came on it was of this group and this peer (ids as on the wire).
+    fn append_stream_ended(&self, group: Uuid, peer: &Bytes);
     /// `installSnapshot`.
     fn snapshot(
         &self,
@@ -46,6 +53,30 @@ pub trait PeerHandler: Send + Sync + 'static {
 pub(crate) struct PeerService<H> {
     pub handler: Arc<H>,
     pub stop: CancellationToken,
+}
+
+/// Who sends on an append stream; says so when the stream ends, however it does.
+struct Sender<H: PeerHandler> {
+    handler: Arc<H>,
+    last: Option<(Uuid, Bytes)>,
+}
+
+impl<H: PeerHandler> Sender<H> {
+    fn note(&mut self, header: Option<&RaftRpcRequestProto>) {
+        let Some(header) = header else { return };
+        if self.last.as_ref().is_none_or(|(_, peer)| *peer != header.requestor_id) {
+            let group = ids::group_of(Some(header));
+            self.last = group.map(|group| (group, header.requestor_id.clone()));
+        }
+    }
+}
+
+impl<H: PeerHandler> Drop for Sender<H> {
+    fn drop(&mut self) {
+        if let Some((group, peer)) = &self.last {
+            self.handler.append_stream_ended(*group, peer);
+        }
+    }
 }
 
 type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -75,11 +106,12 @@ impl<H: PeerHandler> RaftServerProtocolService for PeerService<H> {
         &self,
         request: Request<Streaming<AppendEntriesRequestProto>>,
     ) -> Result<Response<Self::appendEntriesStream>, Status> {
-        let handler = self.handler.clone();
+        let mut sender = Sender { handler: self.handler.clone(), last: None };
         let serve = move |item: Result<AppendEntriesRequestProto, Status>| match item {
             Ok(request) => {
                 let call = request.server_request.as_ref().map(|h| h.call_id);
-                let reply = handler.append(request);
+                sender.note(request.server_request.as_ref());
+                let reply = sender.handler.append(request);
                 Either::Left(async move { reply.await.map_err(|e| e.to_status(call)) })
             }
             Err(status) => Either::Right(future::ready(Err(status))),
