@@ -3,8 +3,13 @@
 //! A pool per replication is filled by as many blocks as were taken in the last [`FRESH`]; older ones
 //! are dropped, since their pipeline may be gone. A client that had trouble (an exclude list) never
 //! gets a pooled block: SCM chooses anew.
+//!
+//! Among the pipelines at hand a key gets the one with the fewest blocks that were handed out and not
+//! committed since. So a pipeline that stands still, because a datanode died or hangs, keeps its share
+//! of the clients busy and no more, and this before anybody has noticed; where only such pipelines are
+//! at hand, SCM is asked for others ([`LATE`]).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,19 +17,25 @@ use hdds_client::scm::{ScmBlockClient, ScmError};
 use hdds_proto::block::{AllocateBlockResponse, AllocateScmBlockRequestProto};
 use hdds_proto::convert;
 use hdds_proto::hdds::{BlockId, ExcludeListProto};
-use hdds_types::ReplicationConfig;
+use hdds_types::{PipelineId, ReplicationConfig};
 use om_core::command::BlocksWanted;
 use om_proto::KeyLocation;
 use parking_lot::Mutex;
 
 use crate::locations::for_clients;
+use crate::outstanding::Outstanding;
 
 /// How long a pooled block may wait for a key.
 const FRESH: Duration = Duration::from_secs(5);
 /// Blocks asked of SCM beyond what is needed now, at least.
 const AHEAD_MIN: usize = 4;
-/// Blocks asked of SCM beyond what is needed now, at most.
+/// Blocks asked of SCM beyond what is needed now, at most; also the most that a pipeline has waiting.
 const AHEAD_MAX: usize = 256;
+/// A pipeline with a block that was handed out this long ago, and is not committed, is left alone
+/// where SCM has another.
+const LATE: Duration = Duration::from_millis(500);
+/// When SCM had no other pipeline, it is not asked again for this long.
+const NO_OTHER: Duration = Duration::from_secs(1);
 
 /// Hands out blocks.
 #[derive(Clone)]
@@ -33,6 +44,7 @@ pub struct BlockPool {
     owner: Arc<str>,
     block_bytes: u64,
     pools: Arc<Mutex<HashMap<ReplicationConfig, Arc<Pool>>>>,
+    outstanding: Arc<Mutex<Outstanding>>,
 }
 
 #[derive(Default)]
@@ -44,14 +56,28 @@ struct Pool {
 
 #[derive(Default)]
 struct Shelf {
-    blocks: VecDeque<(Instant, AllocateBlockResponse)>,
+    /// By pipeline, oldest first; none is empty.
+    blocks: BTreeMap<Option<PipelineId>, VecDeque<(Instant, AllocateBlockResponse)>>,
     taken: VecDeque<(Instant, usize)>,
+    no_other_since: Option<Instant>,
+}
+
+/// How much a taker wants blocks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Demand {
+    /// For the first time.
+    New,
+    /// Again, after somebody else may have asked SCM.
+    Again,
+    /// After asking SCM: what is there will do.
+    Whatever,
 }
 
 impl BlockPool {
     /// A pool over SCM; `owner` (the OM's service id) owns the containers.
     pub fn new(scm: ScmBlockClient, owner: &str, block_bytes: u64) -> Self {
-        Self { scm, owner: owner.into(), block_bytes, pools: Arc::default() }
+        let (pools, outstanding) = (Arc::default(), Arc::default());
+        Self { scm, owner: owner.into(), block_bytes, pools, outstanding }
     }
 
     /// The blocks that a request wants, ready for `om_core::command::provide`.
@@ -63,9 +89,20 @@ impl BlockPool {
             self.take_pooled(wanted.replication, wanted.count).await?
         } else {
             self.pool(wanted.replication).drop_excluded(&wanted.exclude);
-            self.ask(wanted.replication, wanted.count, Some(wanted.exclude.clone())).await?
+            let exclude = wanted.exclude.clone();
+            let blocks = self.ask(wanted.replication, wanted.count, Some(exclude)).await?;
+            let mut outstanding = self.outstanding.lock();
+            blocks.iter().for_each(|block| outstanding.handed_out(block, Instant::now()));
+            blocks
         };
         Ok(blocks.into_iter().filter_map(|block| self.location(block)).collect())
+    }
+
+    /// A client commits these blocks: they are written.
+    pub fn committed(&self, blocks: &[KeyLocation]) {
+        let mut outstanding = self.outstanding.lock();
+        let ids = blocks.iter().map(|block| block.block_id.container_block_id.local_id);
+        ids.for_each(|id| outstanding.committed(id));
     }
 
     async fn take_pooled(
@@ -74,17 +111,19 @@ impl BlockPool {
         count: usize,
     ) -> Result<Vec<AllocateBlockResponse>, ScmError> {
         let pool = self.pool(replication);
-        let (mut blocks, mut running_low) = pool.take(count, true);
+        let take = |count, demand| {
+            let mut outstanding = self.outstanding.lock();
+            pool.take(count, demand, &mut outstanding, Instant::now())
+        };
+        let (mut blocks, mut running_low) = take(count, Demand::New);
         if blocks.len() < count {
             let _asking = pool.asking.lock().await;
-            let (more, _) = pool.take(count - blocks.len(), false);
+            let (more, _) = take(count - blocks.len(), Demand::Again);
             blocks.extend(more);
             if blocks.len() < count {
-                let missing = count - blocks.len();
-                let mut fresh = self.ask(replication, missing + pool.ahead(), None).await?;
-                let rest = fresh.split_off(missing.min(fresh.len()));
-                blocks.extend(fresh);
-                pool.add(rest);
+                self.fetch(replication, count - blocks.len() + pool.ahead(), &pool).await?;
+                let (more, _) = take(count - blocks.len(), Demand::Whatever);
+                blocks.extend(more);
             }
             running_low = false;
         }
@@ -99,12 +138,40 @@ impl BlockPool {
         let this = self.clone();
         tokio::spawn(async move {
             let Ok(_asking) = pool.asking.try_lock() else { return };
-            match this.ask(replication, pool.ahead(), None).await {
-                Ok(blocks) => pool.add(blocks),
-                // The next create asks itself and reports what is wrong.
-                Err(error) => tracing::debug!(%error, %replication, "no blocks ahead"),
+            // The next create asks itself and reports what is wrong.
+            if let Err(error) = this.fetch(replication, pool.ahead(), &pool).await {
+                tracing::debug!(%error, %replication, "no blocks ahead");
             }
         });
+    }
+
+    /// Puts more on the shelf: of pipelines that are not late, if SCM has any.
+    async fn fetch(
+        &self,
+        replication: ReplicationConfig,
+        count: usize,
+        pool: &Pool,
+    ) -> Result<(), ScmError> {
+        let now = Instant::now();
+        let late = self.outstanding.lock().late(now, LATE);
+        if !late.is_empty() && pool.may_have_other(now) {
+            let exclude = ExcludeListProto {
+                pipeline_ids: late.into_iter().map(convert::pipeline_id_proto).collect(),
+                ..ExcludeListProto::default()
+            };
+            match self.ask(replication, count, Some(exclude)).await {
+                Ok(blocks) if !blocks.is_empty() => {
+                    pool.add(blocks, Instant::now());
+                    return Ok(());
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, %replication, "no other pipeline"),
+            }
+            pool.shelf.lock().no_other_since = Some(now);
+        }
+        let blocks = self.ask(replication, count, None).await?;
+        pool.add(blocks, Instant::now());
+        Ok(())
     }
 
     async fn ask(
@@ -154,26 +221,52 @@ impl BlockPool {
 }
 
 impl Pool {
-    /// Up to `count` fresh blocks, and whether more should be fetched in the background.
-    fn take(&self, count: usize, is_new_demand: bool) -> (Vec<AllocateBlockResponse>, bool) {
-        let now = Instant::now();
+    /// Up to `count` fresh blocks, and whether more should be fetched in the background. Fewer, although
+    /// there are some, when all at hand are of late pipelines and SCM may have another.
+    fn take(
+        &self,
+        count: usize,
+        demand: Demand,
+        outstanding: &mut Outstanding,
+        now: Instant,
+    ) -> (Vec<AllocateBlockResponse>, bool) {
+        outstanding.expire(now);
         let mut shelf = self.shelf.lock();
-        while shelf.blocks.front().is_some_and(|(since, _)| now - *since > FRESH) {
-            shelf.blocks.pop_front();
-        }
-        if is_new_demand {
+        shelf.drop_stale(now);
+        if demand == Demand::New {
             shelf.taken.push_back((now, count));
         }
-        let count = count.min(shelf.blocks.len());
-        let blocks = shelf.blocks.drain(..count).map(|(_, block)| block).collect();
+        let may_have_other = shelf.may_have_other(now);
+        let mut blocks = Vec::with_capacity(count);
+        while blocks.len() < count {
+            let burden = |pipeline: Option<PipelineId>| {
+                (outstanding.is_late(pipeline, now, LATE), outstanding.load(pipeline))
+            };
+            let best = shelf.blocks.keys().map(|p| (burden(*p), *p)).min();
+            let Some(((is_late, _), best)) = best else { break };
+            if is_late && may_have_other && demand != Demand::Whatever {
+                break;
+            }
+            let Some((_, block)) = shelf.pop(best) else { break };
+            outstanding.handed_out(&block, now);
+            blocks.push(block);
+        }
         drop(shelf);
         let ahead = self.ahead();
-        (blocks, self.shelf.lock().blocks.len() < ahead / 2)
+        let shelf = self.shelf.lock();
+        let pipelines = shelf.blocks.len().max(1);
+        let low = shelf.blocks.values().any(|queue| queue.len() < ahead / 2 / pipelines);
+        (blocks, low || shelf.blocks.is_empty())
     }
 
-    fn add(&self, blocks: Vec<AllocateBlockResponse>) {
-        let now = Instant::now();
-        self.shelf.lock().blocks.extend(blocks.into_iter().map(|block| (now, block)));
+    fn add(&self, blocks: Vec<AllocateBlockResponse>, now: Instant) {
+        let mut shelf = self.shelf.lock();
+        for block in blocks {
+            let queue = shelf.blocks.entry(pipeline_of(&block)).or_default();
+            if queue.len() < AHEAD_MAX {
+                queue.push_back((now, block));
+            }
+        }
     }
 
     /// How many blocks to keep: as many as were taken lately.
@@ -187,25 +280,63 @@ impl Pool {
         taken.clamp(AHEAD_MIN, AHEAD_MAX)
     }
 
-    fn drop_excluded(&self, exclude: &ExcludeListProto) {
-        self.shelf.lock().blocks.retain(|(_, block)| {
-            let container = block.container_block_id.as_ref().map(|id| id.container_id);
-            let pipeline = block.pipeline.as_ref();
-            let id = pipeline.and_then(|pipeline| convert::pipeline_id(&pipeline.id));
-            let of_excluded_node = || {
-                pipeline.is_some_and(|pipeline| {
-                    pipeline.members.iter().any(|node| {
-                        convert::datanode_id(node)
-                            .is_some_and(|id| exclude.datanodes.contains(&id.to_string()))
-                    })
-                })
-            };
-            let is_excluded = container.is_some_and(|id| exclude.container_ids.contains(&id))
-                || exclude.pipeline_ids.iter().any(|other| convert::pipeline_id(other) == id)
-                || of_excluded_node();
-            !is_excluded
-        });
+    fn may_have_other(&self, now: Instant) -> bool {
+        self.shelf.lock().may_have_other(now)
     }
+
+    fn drop_excluded(&self, exclude: &ExcludeListProto) {
+        let mut shelf = self.shelf.lock();
+        for queue in shelf.blocks.values_mut() {
+            queue.retain(|(_, block)| !is_excluded(block, exclude));
+        }
+        shelf.blocks.retain(|_, queue| !queue.is_empty());
+    }
+}
+
+impl Shelf {
+    fn drop_stale(&mut self, now: Instant) {
+        for queue in self.blocks.values_mut() {
+            while queue.front().is_some_and(|(since, _)| now - *since > FRESH) {
+                queue.pop_front();
+            }
+        }
+        self.blocks.retain(|_, queue| !queue.is_empty());
+    }
+
+    fn pop(&mut self, pipeline: Option<PipelineId>) -> Option<(Instant, AllocateBlockResponse)> {
+        let queue = self.blocks.get_mut(&pipeline)?;
+        let block = queue.pop_front();
+        if queue.is_empty() {
+            self.blocks.remove(&pipeline);
+        }
+        block
+    }
+
+    fn may_have_other(&self, now: Instant) -> bool {
+        self.no_other_since.is_none_or(|since| now - since > NO_OTHER)
+    }
+}
+
+/// The pipeline of a block.
+pub(crate) fn pipeline_of(block: &AllocateBlockResponse) -> Option<PipelineId> {
+    convert::pipeline_id(&block.pipeline.as_ref()?.id)
+}
+
+fn is_excluded(block: &AllocateBlockResponse, exclude: &ExcludeListProto) -> bool {
+    let container = block.container_block_id.as_ref().map(|id| id.container_id);
+    let pipeline = block.pipeline.as_ref();
+    let id = pipeline.and_then(|pipeline| convert::pipeline_id(&pipeline.id));
+    let of_excluded_node = || {
+        pipeline.is_some_and(|pipeline| {
+            pipeline.members.iter().any(|node| {
+                convert::datanode_id(node)
+                    .is_some_and(|id| exclude.datanodes.contains(&id.to_string()))
+            })
+        })
+    };
+    container.is_some_and(|id| exclude.container_ids.contains(&id))
+        || exclude.pipeline_ids.iter().any(|other| convert::pipeline_id(other) == id)
+        || of_excluded_node()
 }
 
 fn is_empty(exclude: &ExcludeListProto) -> bool {
@@ -227,16 +358,66 @@ mod tests {
         }
     }
 
+    fn block_of(pipeline: PipelineId, local_id: i64) -> AllocateBlockResponse {
+        let id = convert::pipeline_id_proto(pipeline);
+        AllocateBlockResponse {
+            container_block_id: Some(ContainerBlockId { container_id: 1, local_id }),
+            pipeline: Some(hdds_proto::hdds::Pipeline { id, ..Default::default() }),
+        }
+    }
+
+    fn take(pool: &Pool, count: usize) -> Vec<AllocateBlockResponse> {
+        pool.take(count, Demand::New, &mut Outstanding::default(), Instant::now()).0
+    }
+
+    #[test]
+    fn a_pipeline_that_stands_still_gets_its_share_and_no_more() {
+        let (pool, mut outstanding) = (Pool::default(), Outstanding::default());
+        let (stuck, sound) = (PipelineId::random(), PipelineId::random());
+        let now = Instant::now();
+        let blocks = |pipeline, from| (from..from + 100).map(move |id| block_of(pipeline, id));
+        pool.add(blocks(stuck, 0).chain(blocks(sound, 100)).collect(), now);
+        // Four writers; those with a block of the sound pipeline finish and come again.
+        let mut stuck_writers = 0;
+        for _ in 0..50 {
+            let (blocks, _) = pool.take(4 - stuck_writers, Demand::New, &mut outstanding, now);
+            for block in blocks {
+                if pipeline_of(&block) == Some(stuck) {
+                    stuck_writers += 1;
+                } else {
+                    outstanding.committed(block.container_block_id.unwrap().local_id);
+                }
+            }
+        }
+        assert_eq!(stuck_writers, 2);
+    }
+
+    #[test]
+    fn where_only_a_late_pipeline_is_at_hand_scm_is_asked_first() {
+        let (pool, mut outstanding) = (Pool::default(), Outstanding::default());
+        let (stuck, then) = (PipelineId::random(), Instant::now());
+        pool.add((0..9).map(|id| block_of(stuck, id)).collect(), then);
+        assert_eq!(pool.take(1, Demand::New, &mut outstanding, then).0.len(), 1);
+        let later = then + LATE;
+        assert_eq!(outstanding.late(later, LATE), [stuck]);
+        assert!(pool.take(1, Demand::New, &mut outstanding, later).0.is_empty());
+        pool.shelf.lock().no_other_since = Some(later);
+        assert_eq!(
+            pool.take(1, Demand::New, &mut outstanding, later).0.len(),
+            1,
+            "better than nothing"
+        );
+    }
+
     #[test]
     fn what_a_client_excludes_leaves_the_pool() {
         let pool = Pool::default();
-        pool.add(vec![block(1), block(2), block(1)]);
+        pool.add(vec![block(1), block(2), block(1)], Instant::now());
         pool.drop_excluded(&ExcludeListProto {
             container_ids: vec![1],
             ..ExcludeListProto::default()
         });
-        let (blocks, _) = pool.take(5, true);
-        assert_eq!(blocks, [block(2)]);
+        assert_eq!(take(&pool, 5), [block(2)]);
     }
 
     #[test]
@@ -244,10 +425,10 @@ mod tests {
         let pool = Pool::default();
         assert_eq!(pool.ahead(), AHEAD_MIN);
         for _ in 0..100 {
-            pool.take(1, true);
+            take(&pool, 1);
         }
         assert_eq!(pool.ahead(), 100);
-        pool.take(1_000, true);
+        take(&pool, 1_000);
         assert_eq!(pool.ahead(), AHEAD_MAX);
     }
 }

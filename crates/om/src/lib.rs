@@ -19,6 +19,7 @@ mod ids;
 mod init;
 mod locations;
 mod metrics;
+mod outstanding;
 mod rpc;
 mod server;
 mod service;

@@ -95,6 +95,9 @@ impl Service {
             command::prepare(request, &namespace, &caller)
                 .map_err(om_core::error::Failure::into_error)?
         };
+        if let Some(commit) = &request.commit_key_request {
+            self.blocks.committed(&commit.key_args.key_locations);
+        }
         if let Some(wanted) = wanted {
             let blocks = self.blocks.take(&wanted).await.map_err(|error| {
                 if error.is_safe_mode() {
