@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 use hdds_proto::datanode::{BlockData, ChunkInfo};
@@ -122,7 +123,11 @@ impl ContainerStore {
             })?;
         }
         self.ensure_on_disk(container)?;
+        let begun = Instant::now();
         let grown = self.put_bytes(container, *local_id, info, data)?;
+        let io = &container.volume().io;
+        io.writes.took(begun.elapsed());
+        io.write_bytes.add(info.len);
         container.add_bytes(i64::try_from(grown).unwrap_or(i64::MAX));
         container.counters.writes.fetch_add(1, Ordering::Relaxed);
         container.counters.write_bytes.fetch_add(info.len, Ordering::Relaxed);
@@ -184,6 +189,7 @@ impl ContainerStore {
                 format!("Oversize read. max: {CHUNK_BYTES_MAX}, actual: {len}"),
             ));
         }
+        let begun = Instant::now();
         let path = container.block_path(local_id);
         let data = File::open(&path).and_then(|file| read_at(&file, offset, len as usize));
         let data = data.map_err(|error| match error.kind() {
@@ -196,6 +202,9 @@ impl ContainerStore {
                 StoreError::io(format!("cannot read {}", path.display()), &error)
             }
         })?;
+        let io = &container.volume().io;
+        io.reads.took(begun.elapsed());
+        io.read_bytes.add(len);
         container.counters.reads.fetch_add(1, Ordering::Relaxed);
         container.counters.read_bytes.fetch_add(len, Ordering::Relaxed);
         Ok(data)

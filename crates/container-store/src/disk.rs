@@ -6,10 +6,13 @@
 //! ```
 //! A slow disk fills its own queues and hurts nobody else. Threads start with their first job.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use ozone_metrics::{Record, Timer};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -74,6 +77,14 @@ pub struct DiskThreads {
     lanes: Vec<Queue>,
     reads: Queue,
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
+    waits: Arc<Waits>,
+}
+
+/// How long jobs wait for their thread.
+#[derive(Default)]
+struct Waits {
+    writes: Timer,
+    reads: Timer,
 }
 
 impl DiskThreads {
@@ -83,7 +94,17 @@ impl DiskThreads {
             .map(|n| Queue::new(format!("disk-write-{n}"), LANE_JOBS_MAX, 1))
             .collect();
         let reads = Queue::new("disk-read".to_owned(), READ_JOBS_MAX, read_threads.max(1));
-        Self { lanes, reads, threads: Mutex::new(Vec::new()) }
+        Self { lanes, reads, threads: Mutex::new(Vec::new()), waits: Arc::default() }
+    }
+
+    /// Depth of the queues and how long jobs waited in them.
+    pub fn collect(&self, record: &mut Record<'_>) {
+        let waiting: usize = self.lanes.iter().map(|lane| lane.sender.len()).sum();
+        record.gauge("WriteQueueDepth", waiting).gauge("ReadQueueDepth", self.reads.sender.len());
+        record.timer_ms("WriteQueueTime", &self.waits.writes);
+        record.timer_ms("ReadQueueTime", &self.waits.reads);
+        record.summary("WriteQueueSeconds", &self.waits.writes);
+        record.summary("ReadQueueSeconds", &self.waits.reads);
     }
 
     /// Hands in a write; jobs with the same `key` run in the order of the calls. The receiver gets
@@ -96,7 +117,7 @@ impl DiskThreads {
         // The modulus is at least one, and the remainder an index.
         let lane = (key % self.lanes.len() as u64) as usize;
         match self.lanes.get(lane) {
-            Some(queue) => self.submit(queue, job),
+            Some(queue) => self.submit(queue, |waits| &waits.writes, job),
             None => Pending(Err(stopped())),
         }
     }
@@ -106,16 +127,19 @@ impl DiskThreads {
         &self,
         job: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ) -> Pending<T> {
-        self.submit(&self.reads, job)
+        self.submit(&self.reads, |waits| &waits.reads, job)
     }
 
     fn submit<T: Send + 'static>(
         &self,
         queue: &Queue,
+        wait: fn(&Waits) -> &Timer,
         job: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ) -> Pending<T> {
         let (sender, receiver) = oneshot::channel();
+        let (waits, asked) = (self.waits.clone(), Instant::now());
         let job = Box::new(move || {
+            wait(&waits).took(asked.elapsed());
             // Nobody waiting any more is fine.
             let _ = sender.send(job());
         });
@@ -173,8 +197,6 @@ fn stopped() -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]

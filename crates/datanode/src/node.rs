@@ -23,6 +23,7 @@ use crate::grpc;
 use crate::heartbeat::commands::Commands;
 use crate::heartbeat::{Leadership, Outbox};
 use crate::identity::{self, Identity};
+use crate::metrics::HeartbeatMetrics;
 use crate::pipeline::Pipelines;
 use crate::settings::DatanodeSettings;
 
@@ -59,6 +60,8 @@ pub struct Node {
     pub network: Mutex<Network>,
     /// Address of port 9859.
     pub address: SocketAddr,
+    /// Heartbeats of all endpoints.
+    pub heartbeats: HeartbeatMetrics,
     /// HTTP port, when it is open.
     pub http_port: Option<u16>,
     /// What SCM should know.
@@ -96,6 +99,7 @@ impl Node {
             identity: Mutex::new(identity),
             network: Mutex::default(),
             address: listener.local_addr().context("port of the container service")?,
+            heartbeats: HeartbeatMetrics::default(),
             http_port,
             outbox,
             commands,

@@ -284,9 +284,11 @@ fn apply_batch(group: &Group, batch: &mut Vec<Entry>) {
             Committed { at, entry, context }
         })
         .collect();
+    let begun = Instant::now();
     let mut results = group.machine.apply(committed).into_iter();
     let commits = group.commits();
     let now = Instant::now();
+    group.metrics.apply.took(now - begun);
     let mut answers: Vec<(SmallVec<[Waiter; 1]>, Outcome)> = Vec::with_capacity(keys.len());
     {
         let mut cache = group.retry.lock();

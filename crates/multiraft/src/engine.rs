@@ -268,6 +268,24 @@ impl MultiRaft {
         self.engine.group_ids()
     }
 
+    /// This node.
+    pub(crate) fn id(&self) -> &PeerId {
+        &self.engine.settings.id
+    }
+
+    /// The log's disks.
+    pub(crate) fn disks(&self) -> &[Disk] {
+        &self.engine.disks
+    }
+
+    /// A group.
+    ///
+    /// # Errors
+    /// Not here.
+    pub(crate) fn group(&self, id: GroupId) -> Result<Arc<Group>, RaftError> {
+        self.engine.group(id)
+    }
+
     /// Follows role, term and leader of a group.
     pub fn leadership(&self, id: GroupId) -> Option<watch::Receiver<Leadership>> {
         self.engine.group(id).ok().map(|group| group.leadership.subscribe())

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -19,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::apply::SnapshotWaiter;
 use crate::error::RaftError;
+use crate::metrics::GroupMetrics;
 use crate::retry_cache::{Key, Known, Outcome, RetryCache, Waiter};
 use crate::state_machine::{Context, StateMachine, StateMachineError};
 use crate::types::{ClientRequest, GroupId, GroupInfo, Leadership, Reply};
@@ -102,6 +104,7 @@ pub(crate) enum PeerAnswer {
 pub(crate) struct Permit {
     pending: Arc<Pending>,
     bytes: usize,
+    begun: Instant,
 }
 
 /// Pending writes of a group.
@@ -109,6 +112,7 @@ pub(crate) struct Permit {
 pub(crate) struct Pending {
     requests: AtomicUsize,
     bytes: AtomicUsize,
+    metrics: Arc<GroupMetrics>,
 }
 
 impl Pending {
@@ -120,7 +124,7 @@ impl Pending {
     ) -> Option<Permit> {
         let requests = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let sum = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let permit = Permit { pending: self.clone(), bytes };
+        let permit = Permit { pending: self.clone(), bytes, begun: Instant::now() };
         // A single request larger than the bound may pass when nothing else is pending.
         (requests <= requests_max && (sum <= bytes_max || requests == 1)).then_some(permit)
     }
@@ -130,6 +134,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         self.pending.requests.fetch_sub(1, Ordering::Relaxed);
         self.pending.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.pending.metrics.writes.took(self.begun.elapsed());
     }
 }
 
@@ -175,6 +180,7 @@ pub(crate) struct Group {
     pub deadline: AtomicU64,
     /// A tick is in the mailbox.
     pub ticking: AtomicBool,
+    pub metrics: Arc<GroupMetrics>,
     mailbox: mpsc::UnboundedSender<Event>,
     pending: Arc<Pending>,
     bounds: Bounds,
@@ -192,6 +198,8 @@ impl Group {
         mailbox: mpsc::UnboundedSender<Event>,
         bounds: Bounds,
     ) -> Self {
+        let metrics = Arc::<GroupMetrics>::default();
+        let pending = Pending { metrics: metrics.clone(), ..Pending::default() };
         let leadership = Leadership { group: id, term: 0, role: Role::Follower, leader: None };
         Self {
             id,
@@ -201,8 +209,9 @@ impl Group {
             leadership: watch::Sender::new(leadership),
             deadline: AtomicU64::new(0),
             ticking: AtomicBool::new(false),
+            metrics,
             mailbox,
-            pending: Arc::default(),
+            pending: Arc::new(pending),
             bounds,
             view: Mutex::default(),
             commit: AtomicU64::new(NONE),
@@ -241,6 +250,12 @@ impl Group {
         }
         drop(view);
         self.commit.store(core.status().commit.unwrap_or(NONE), Ordering::Relaxed);
+    }
+
+    /// Requests and bytes of client writes under way.
+    pub fn pending(&self) -> (usize, usize) {
+        let read = |atomic: &AtomicUsize| atomic.load(Ordering::Relaxed);
+        (read(&self.pending.requests), read(&self.pending.bytes))
     }
 
     /// Notes how far the state machine is.

@@ -37,6 +37,7 @@ mod group;
 mod handlers;
 mod info;
 mod links;
+mod metrics;
 mod open;
 mod retry_cache;
 mod settings;

@@ -76,6 +76,11 @@ impl RetryCache {
         }
     }
 
+    /// Requests that it knows.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// A request came in.
     pub fn begin(&mut self, key: Key, waiter: Waiter) -> Known {
         match self.slots.entry(key) {

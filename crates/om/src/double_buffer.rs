@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use om_core::{Applied, TableCache};
 use ozone_db::{DbError, Durability};
+use ozone_metrics::{Gauge, Rate, Records, Timer};
 use parking_lot::{Condvar, Mutex};
 
 /// How long rows gather before they are written.
@@ -32,6 +33,17 @@ struct Shared {
     /// Held while a batch is written; apply waits on `flushed` when too much has gathered.
     writing: Mutex<()>,
     flushed: Condvar,
+    metrics: BufferMetrics,
+}
+
+/// Counts of the flusher.
+#[derive(Default)]
+struct BufferMetrics {
+    flush: Timer,
+    /// Entries of the log in a batch.
+    transactions: Rate,
+    transactions_max: Gauge,
+    rows: Rate,
 }
 
 /// The flusher and its thread.
@@ -52,6 +64,7 @@ impl DoubleBuffer {
             wake: Condvar::new(),
             writing: Mutex::new(()),
             flushed: Condvar::new(),
+            metrics: BufferMetrics::default(),
         });
         let worker = shared.clone();
         let thread =
@@ -59,6 +72,21 @@ impl DoubleBuffer {
                 worker.run();
             })?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// `ozone_manager_double_buffer_metrics_*`.
+    pub fn collect(&self, records: &mut Records) {
+        let metrics = &self.shared.metrics;
+        let mut record = records.record("OzoneManagerDoubleBufferMetrics");
+        record.counter("TotalNumOfFlushOperations", metrics.transactions.count());
+        record.counter("TotalNumOfFlushedTransactions", metrics.transactions.sum());
+        record.gauge("AvgFlushTransactionsInOneIteration", metrics.transactions.average());
+        let max = metrics.transactions_max.get();
+        record.gauge("MaxNumberOfTransactionsFlushedInOneIteration", max);
+        record.timer_ms("FlushTime", &metrics.flush).summary("flushSeconds", &metrics.flush);
+        record.sizes("QueueSize", "Size", &metrics.transactions);
+        record.sizes("FlushedRows", "Size", &metrics.rows);
+        record.gauge("UnflushedRows", self.shared.cache.unflushed_rows());
     }
 
     /// Rows were applied. Waits while more are unflushed than memory should hold.
@@ -132,10 +160,17 @@ impl Shared {
     /// Writes one batch; false if there was nothing.
     fn flush(&self) -> Result<bool, DbError> {
         let _writing = self.writing.lock();
+        let before = self.cache.flushed()?.map_or(0, |at| at.index);
         let Some(flush) = self.cache.begin_flush() else { return Ok(false) };
+        let (begun, rows) = (Instant::now(), flush.batch.edits.len());
+        let transactions = flush.applied.index.saturating_sub(before);
         // Not synced: what the machine loses with its power, the Raft log replays.
         self.cache.store().write(flush.batch, Durability::Logged)?;
         self.cache.finish_flush();
+        self.metrics.flush.took(begun.elapsed());
+        self.metrics.transactions.record(transactions);
+        self.metrics.transactions_max.raise(i64::try_from(transactions).unwrap_or(i64::MAX));
+        self.metrics.rows.record(rows as u64);
         self.flushed.notify_all();
         Ok(true)
     }

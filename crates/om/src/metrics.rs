@@ -3,16 +3,208 @@
 use std::sync::Arc;
 
 use multiraft::Role;
-use ozone_metrics::Registry;
+use om_core::tables;
+use om_proto::Type;
+use ozone_metrics::{CallTable, Counter, Rate, Record, Records, Registry};
 
 use crate::server::Service;
 
-/// Every source of the OM.
+/// Counts of one OM.
+pub(crate) struct OmMetrics {
+    /// Requests by type.
+    pub calls: Arc<CallTable>,
+    /// Prepare of writes (`PreExecuteLatencyNs`).
+    pub prepare: Rate,
+    /// Through the log and back (`SubmitToRatisLatencyNs`).
+    pub submit: Rate,
+    /// Rows of the deleted table taken up, and done.
+    pub keys_processed: Counter,
+    pub keys_purged: Counter,
+    /// Deleted directories done; sub-directories and files found in them.
+    pub directories: [Counter; 3],
+    pub open_keys_cleaned: Counter,
+}
+
+impl Default for OmMetrics {
+    fn default() -> Self {
+        let name = |number| Type::try_from(number).ok().map(|kind| kind.as_str_name());
+        Self {
+            calls: CallTable::of("OmClientProtocol", name),
+            prepare: Rate::default(),
+            submit: Rate::default(),
+            keys_processed: Counter::default(),
+            keys_purged: Counter::default(),
+            directories: Default::default(),
+            open_keys_cleaned: Counter::default(),
+        }
+    }
+}
+
+/// Whether an encoded `OMResponse` says `success = false`: field 3, behind the type and maybe the trace
+/// id. Looks at a few bytes only.
+pub(crate) fn is_refusal(reply: &[u8]) -> bool {
+    fn varint(bytes: &mut &[u8]) -> Option<u64> {
+        prost::encoding::decode_varint(bytes).ok()
+    }
+    let mut rest = reply;
+    while let Some(key) = varint(&mut rest) {
+        match key {
+            0x18 => return varint(&mut rest) == Some(0),
+            0x08 => {
+                if varint(&mut rest).is_none() {
+                    return false;
+                }
+            }
+            0x12 => {
+                let length = varint(&mut rest).and_then(|length| usize::try_from(length).ok());
+                match length.and_then(|length| rest.get(length..)) {
+                    Some(after) => rest = after,
+                    None => return false,
+                }
+            }
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// Every source of the OM but those that need its RPC server or its buffer.
 pub(crate) fn register(registry: &Registry, service: &Arc<Service>) {
     let seen = Arc::clone(service);
+    registry.register(move |records| seen.collect(records));
+    let raft = service.raft.clone();
+    registry.register(move |records| raft.collect(records));
+    let store = Arc::clone(service.cache.store());
     registry.register(move |records| {
-        let leads = matches!(seen.leadership.borrow().role, Role::Leader { .. });
-        let mut ha = records.record("OMHAMetrics");
-        ha.tag("nodeId", &seen.settings.node).gauge("OzoneManagerHALeaderState", leads);
+        let mut rocks = records.plain("rocksdb_om_db", bean("Rocksdb_om.db"));
+        for (name, value) in store.gauges() {
+            rocks.gauge(&name, value);
+        }
     });
+}
+
+fn bean(name: &str) -> String {
+    format!("Hadoop:service=OzoneManager,name={name}")
+}
+
+/// Names of `OMMetrics` and the requests that each counts.
+const OPERATIONS: [(&str, &[Type]); 37] = [
+    ("VolumeCreates", &[Type::CreateVolume]),
+    ("VolumeUpdates", &[Type::SetVolumeProperty]),
+    ("VolumeInfos", &[Type::InfoVolume]),
+    ("VolumeCheckAccesses", &[Type::CheckVolumeAccess]),
+    ("VolumeDeletes", &[Type::DeleteVolume]),
+    ("VolumeLists", &[Type::ListVolume]),
+    ("BucketCreates", &[Type::CreateBucket]),
+    ("BucketInfos", &[Type::InfoBucket]),
+    ("BucketUpdates", &[Type::SetBucketProperty]),
+    ("BucketDeletes", &[Type::DeleteBucket]),
+    ("BucketLists", &[Type::ListBuckets]),
+    ("KeyAllocate", &[Type::CreateKey]),
+    ("KeyLookup", &[Type::LookupKey, Type::GetKeyInfo]),
+    ("KeyRenames", &[Type::RenameKey, Type::RenameKeys]),
+    ("KeyDeletes", &[Type::DeleteKey, Type::DeleteKeys]),
+    ("KeyLists", &[Type::ListKeys, Type::ListKeysLight]),
+    ("KeyCommits", &[Type::CommitKey]),
+    ("BlockAllocations", &[Type::AllocateBlock]),
+    ("GetServiceLists", &[Type::ServiceList]),
+    ("GetFileStatus", &[Type::GetFileStatus]),
+    ("CreateDirectory", &[Type::CreateDirectory]),
+    ("CreateFile", &[Type::CreateFile]),
+    ("LookupFile", &[Type::LookupFile]),
+    ("ListStatus", &[Type::ListStatus, Type::ListStatusLight]),
+    ("AddAcl", &[Type::AddAcl]),
+    ("SetAcl", &[Type::SetAcl]),
+    ("GetAcl", &[Type::GetAcl]),
+    ("RemoveAcl", &[Type::RemoveAcl]),
+    ("SetTime", &[Type::SetTimes]),
+    ("InitiateMultipartUploads", &[Type::InitiateMultiPartUpload]),
+    ("CommitMultipartUploadParts", &[Type::CommitMultiPartUpload]),
+    ("CompleteMultipartUploads", &[Type::CompleteMultiPartUpload]),
+    ("AbortMultipartUploads", &[Type::AbortMultiPartUpload]),
+    ("ListMultipartUploadParts", &[Type::ListMultiPartUploadParts]),
+    ("ListMultipartUploads", &[Type::ListMultipartUploads]),
+    ("GetObjectTagging", &[Type::GetObjectTagging]),
+    ("PutObjectTagging", &[Type::PutObjectTagging]),
+];
+
+/// `Num…Ops` counts every operation whose name begins so; the rest is the file system's.
+const GROUPS: [(&str, &str); 3] =
+    [("NumVolumeOps", "Volume"), ("NumBucketOps", "Bucket"), ("NumKeyOps", "Key")];
+
+impl Service {
+    fn collect(&self, records: &mut Records) {
+        let leads = matches!(self.leadership.borrow().role, Role::Leader { .. });
+        let mut ha = records.record("OMHAMetrics");
+        ha.tag("nodeId", &self.settings.node).gauge("OzoneManagerHALeaderState", leads);
+        self.metrics.calls.collect(records);
+        self.operations(&mut records.record("OMMetrics"));
+        let mut performance = records.record("OMPerformanceMetrics");
+        performance.rate_ns("PreExecuteLatencyNs", &self.metrics.prepare);
+        performance.rate_ns("SubmitToRatisLatencyNs", &self.metrics.submit);
+        let mut deleting = records.record("DeletingServiceMetrics");
+        deleting.context("ozone");
+        deleting.counter("NumKeysProcessed", self.metrics.keys_processed.get());
+        deleting.counter("NumKeysSentForPurge", self.metrics.keys_purged.get());
+        deleting.counter("NumKeysPurged", self.metrics.keys_purged.get());
+        let [purged, directories, files] = &self.metrics.directories;
+        deleting.counter("NumDirsSentForPurge", purged.get());
+        deleting.counter("NumDirsPurged", purged.get());
+        deleting.counter("NumSubDirsMovedToDeletedDirTable", directories.get());
+        deleting.counter("NumSubFilesMovedToDeletedTable", files.get());
+    }
+
+    fn operations(&self, om: &mut Record<'_>) {
+        om.context("dfs");
+        let calls = &self.metrics.calls;
+        let mut sums = [0; GROUPS.len()];
+        for (name, kinds) in OPERATIONS {
+            let number = |of: fn(&CallTable, i32) -> u64| -> u64 {
+                kinds.iter().map(|kind| of(calls, (*kind).into())).sum()
+            };
+            let all = number(CallTable::calls);
+            om.counter(&format!("Num{name}"), all);
+            // As Ozone spells it: NumVolumeCreateFails beside NumVolumeCreates.
+            let one = name.strip_suffix('s').filter(|one| !one.ends_with("Statu")).unwrap_or(name);
+            om.counter(&format!("Num{one}Fails"), number(CallTable::failures));
+            for (sum, (_, prefix)) in sums.iter_mut().zip(GROUPS) {
+                *sum += if name.starts_with(prefix) { all } else { 0 };
+            }
+        }
+        for ((name, _), sum) in GROUPS.into_iter().zip(sums) {
+            om.counter(name, sum);
+        }
+        om.counter("NumOpenKeysCleaned", self.metrics.open_keys_cleaned.get());
+        // Estimates of the database; what is applied but not flushed yet is not in them.
+        let rows = |table| self.cache.store().estimated_rows(table).unwrap_or(0);
+        om.gauge("NumVolumes", rows(tables::VOLUME.def.name));
+        om.gauge("NumBuckets", rows(tables::BUCKET.def.name));
+        om.gauge("NumDirs", rows(tables::DIRECTORY.def.name));
+        om.gauge("NumFiles", rows(tables::FILE.def.name));
+        om.gauge("NumKeys", rows(tables::KEY.def.name) + rows(tables::FILE.def.name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use om_proto::OmResponse;
+    use prost::Message;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_from_a_reply_by_its_first_fields() {
+        let reply = |success, trace: Option<&str>| {
+            let reply = OmResponse {
+                cmd_type: Type::CreateKey.into(),
+                trace_id: trace.map(str::to_owned),
+                success,
+                ..OmResponse::default()
+            };
+            is_refusal(&reply.encode_to_vec())
+        };
+        assert!(reply(Some(false), None) && reply(Some(false), Some("trace:1")));
+        assert!(!reply(Some(true), None) && !reply(Some(true), Some("t")) && !reply(None, None));
+        assert!(!is_refusal(b"") && !is_refusal(&[0x12, 0xff]) && !is_refusal(&[0x18]));
+    }
 }

@@ -10,6 +10,7 @@ use om_core::{Namespace, OmError};
 use om_proto::{OmRequest, PrepareStatusResponse, Status, Type, prepare_status_response};
 use prost::Message;
 
+use crate::metrics;
 use crate::server::Service;
 use crate::submit::encode;
 
@@ -39,11 +40,16 @@ impl Protocol for OzoneManagerProtocol {
         if let Some(message) = command::volume::malformed(&request) {
             return Err(RpcError::new("java.lang.IllegalStateException", message));
         }
-        if command::is_read(&request) {
+        let call = self.0.metrics.calls.begin(request.cmd_type);
+        let answer = if command::is_read(&request) {
             self.0.read(&context, &request).await
         } else {
             self.0.write(&context, request).await
+        };
+        if answer.as_ref().map_or(true, |reply| metrics::is_refusal(reply)) {
+            call.fail();
         }
+        answer
     }
 }
 

@@ -30,6 +30,7 @@ use crate::http;
 use crate::ids::{UniqueIds, now_ms};
 use crate::init;
 use crate::locations::Locations;
+use crate::metrics::OmMetrics;
 use crate::rpc::{self, OzoneManagerProtocol};
 use crate::service;
 use crate::settings::Settings;
@@ -56,6 +57,7 @@ pub(crate) struct Service {
     pub own_client: [u8; 16],
     pub own_client_name: String,
     pub own_calls: AtomicU64,
+    pub metrics: OmMetrics,
     /// Ports that are open, for clients and for HTTP.
     pub rpc_port: OnceLock<u16>,
     pub http_port: u16,
@@ -124,7 +126,7 @@ impl Om {
             .await
             .with_context(|| format!("listening on {address}"))?;
         let _ = service.rpc_port.set(rpc.address().port());
-        let http = http::serve(http_listener, &service, conf);
+        let http = http::serve(http_listener, &service, &buffer, &rpc, conf);
         let stop = CancellationToken::new();
         let background = vec![
             tokio::spawn(service::key_deleting::run(service.clone(), stop.clone())),
@@ -198,6 +200,7 @@ fn service(
         own_client_name: format!("om-{}", Uuid::from_bytes(own_client)),
         own_client,
         own_calls: AtomicU64::new(1),
+        metrics: OmMetrics::default(),
         rpc_port: OnceLock::new(),
         http_port: settings.http.port,
         started_ms: now_ms(),

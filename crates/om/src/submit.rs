@@ -1,5 +1,7 @@
 //! Writes: prepared on the leader, through the log, answered when applied.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use hadoop_rpc::name_uuid_from_bytes;
 use hadoop_rpc::server::{CallContext, RpcError};
@@ -63,12 +65,18 @@ impl Service {
         {
             return Ok(reply.message);
         }
-        if let Err(refusal) = self.prepare(context, &mut request).await {
+        let begun = Instant::now();
+        let prepared = self.prepare(context, &mut request).await;
+        let proposed = Instant::now();
+        self.metrics.prepare.took(proposed - begun);
+        if let Err(refusal) = prepared {
             let mut reply = command::reply_to(&request);
             command::refuse(&mut reply, refusal);
             return Ok(encode(&reply));
         }
-        self.propose(client, call, request).await
+        let reply = self.propose(client, call, request).await;
+        self.metrics.submit.took(proposed.elapsed());
+        reply
     }
 
     /// A write of the OM itself.

@@ -21,6 +21,23 @@ const TABLE_FORMAT_VERSION: i32 = 5;
 /// Bits per key of the bloom filters, as Ozone's.
 const BLOOM_BITS_PER_KEY: f64 = 10.0;
 
+/// Properties of RocksDB that are shown as metrics, of each table and in sum (`RocksDBStoreMetrics`).
+const GAUGES: [&str; 13] = [
+    "block-cache-capacity",
+    "block-cache-usage",
+    "block-cache-pinned-usage",
+    "cur-size-active-mem-table",
+    "cur-size-all-mem-tables",
+    "size-all-mem-tables",
+    "num-immutable-mem-table",
+    "estimate-num-keys",
+    "estimate-table-readers-mem",
+    "estimate-pending-compaction-bytes",
+    "compaction-pending",
+    "mem-table-flush-pending",
+    "live-sst-files-size",
+];
+
 /// How a database is opened.
 #[derive(Clone, Debug)]
 pub struct RocksSettings {
@@ -182,6 +199,28 @@ impl Store for RocksStore {
             .property_int_value_cf(self.table(table)?, "rocksdb.estimate-num-keys")
             .map_err(|e| self.error(&e))?;
         Ok(rows.unwrap_or(0))
+    }
+
+    fn gauges(&self) -> Vec<(String, u64)> {
+        let mut gauges = Vec::with_capacity((self.tables.len() + 1) * GAUGES.len());
+        let mut sums = [0_u64; GAUGES.len()];
+        for table in &self.tables {
+            let Some(handle) = self.db.cf_handle(table) else { continue };
+            let table = table.to_ascii_lowercase();
+            for (gauge, sum) in GAUGES.iter().zip(&mut sums) {
+                let property = format!("rocksdb.{gauge}");
+                let value = self.db.property_int_value_cf(handle, property.as_str()).ok().flatten();
+                let value = value.unwrap_or(0);
+                gauges.push((format!("{table}_{}", gauge.replace('-', "_")), value));
+                // All tables share one cache.
+                *sum = if gauge.starts_with("block-cache") { value } else { *sum + value };
+            }
+        }
+        let all = GAUGES.iter().zip(sums);
+        gauges.extend(all.map(|(gauge, sum)| (gauge.replace('-', "_"), sum)));
+        let last = self.db.latest_sequence_number();
+        gauges.push(("last_sequence_number".to_owned(), last));
+        gauges
     }
 }
 

@@ -210,4 +210,10 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// Unknown table, or the engine failed.
     fn estimated_rows(&self, table: &'static str) -> Result<u64, DbError>;
+
+    /// What the engine tells about itself, of the whole and by table (`<table>_live_sst_files_size`);
+    /// for metrics. May take a moment.
+    fn gauges(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
 }

@@ -18,6 +18,7 @@ pub struct CallTable {
 struct Slot {
     name: Option<String>,
     calls: Counter,
+    failed: Counter,
     nanos: Counter,
 }
 
@@ -38,6 +39,11 @@ impl CallTable {
         Arc::new(Self { record, slots, concurrency: Gauge::default() })
     }
 
+    /// Every number that `name` knows, from 0 to 1023.
+    pub fn of(record: &'static str, name: impl Fn(i32) -> Option<&'static str>) -> Arc<Self> {
+        Self::new(record, (0..1024).filter_map(|n| Some((n, name(n)?.to_owned()))))
+    }
+
     /// A call begins; it ends when the guard is dropped.
     pub fn begin(&self, kind: i32) -> CallGuard<'_> {
         self.concurrency.add(1);
@@ -47,6 +53,11 @@ impl CallTable {
     /// Calls of a type so far.
     pub fn calls(&self, kind: i32) -> u64 {
         self.slot(kind).map_or(0, |slot| slot.calls.get())
+    }
+
+    /// Of them those that failed.
+    pub fn failures(&self, kind: i32) -> u64 {
+        self.slot(kind).map_or(0, |slot| slot.failed.get())
     }
 
     fn slot(&self, kind: i32) -> Option<&Slot> {
@@ -73,6 +84,15 @@ pub struct CallGuard<'a> {
     table: &'a CallTable,
     kind: i32,
     begun: Instant,
+}
+
+impl CallGuard<'_> {
+    /// It failed.
+    pub fn fail(&self) {
+        if let Some(slot) = self.table.slot(self.kind) {
+            slot.failed.inc();
+        }
+    }
 }
 
 impl Drop for CallGuard<'_> {

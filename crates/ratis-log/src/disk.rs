@@ -16,6 +16,7 @@ use crate::files::LogFiles;
 use crate::folder::FsFolder;
 use crate::group::{GroupLog, LogListener};
 use crate::meta;
+use crate::metrics::DiskMetrics;
 use crate::reader::LogReader;
 use crate::recovery::Recovered;
 use crate::storage::{self, GroupPaths};
@@ -41,6 +42,7 @@ struct Inner {
     path: PathBuf,
     queue: Sender<Operation>,
     next_slot: AtomicU64,
+    metrics: Arc<DiskMetrics>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -59,7 +61,8 @@ impl Disk {
         fs::create_dir_all(path).map_err(LogError::io("create", path))?;
         // Bounded by the callers: a group limits what its clients and its leader have in flight.
         let (queue, operations) = crossbeam_channel::unbounded();
-        let writer = Writer::new(operations);
+        let metrics = Arc::<DiskMetrics>::default();
+        let writer = Writer::new(operations, metrics.clone());
         let thread = std::thread::Builder::new()
             .name("raft-log".to_owned())
             .spawn(move || writer.run())
@@ -68,6 +71,7 @@ impl Disk {
             path: path.to_owned(),
             queue,
             next_slot: AtomicU64::new(0),
+            metrics,
             thread: Mutex::new(Some(thread)),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -76,6 +80,11 @@ impl Disk {
     /// The storage directory.
     pub fn path(&self) -> &Path {
         &self.inner.path
+    }
+
+    /// What the writer counted: `syncTime`, `flushTime`, `syncBatchSize`, `workerQueueSize`, ….
+    pub fn collect(&self, record: &mut ozone_metrics::Record<'_>) {
+        self.inner.metrics.collect(record, self.inner.queue.len());
     }
 
     /// Groups that have a directory here.

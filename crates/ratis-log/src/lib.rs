@@ -40,6 +40,7 @@ pub mod folder;
 pub mod format;
 mod group;
 mod meta;
+mod metrics;
 mod reader;
 mod recovery;
 mod segment;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use rustc_hash::FxHashMap;
@@ -10,6 +11,7 @@ use rustc_hash::FxHashMap;
 use crate::error::LogError;
 use crate::files::{Change, LogFiles};
 use crate::group::{LogListener, Ticket};
+use crate::metrics::DiskMetrics;
 
 /// Operations taken into one round at most; the rest waits for the next.
 const ROUND_OPERATIONS_MAX: usize = 4096;
@@ -73,18 +75,25 @@ pub(crate) struct Writer {
     pub queue: Receiver<Operation>,
     groups: FxHashMap<u64, GroupFiles>,
     touched: Vec<u64>,
+    metrics: Arc<DiskMetrics>,
+    /// Of this round: operations, appends and their bytes.
+    counts: [usize; 3],
 }
 
 impl Writer {
-    pub fn new(queue: Receiver<Operation>) -> Self {
-        Self { queue, groups: FxHashMap::default(), touched: Vec::new() }
+    pub fn new(queue: Receiver<Operation>, metrics: Arc<DiskMetrics>) -> Self {
+        let (groups, touched) = (FxHashMap::default(), Vec::new());
+        Self { queue, groups, touched, metrics, counts: [0; 3] }
     }
 
     /// Works until told to stop, or until nobody can send any more.
     pub fn run(mut self) {
         while let Ok(first) = self.queue.recv() {
+            let begun = Instant::now();
             let go_on = self.round(first);
             self.finish_round();
+            let [operations, appends, bytes] = std::mem::take(&mut self.counts);
+            self.metrics.round(begun.elapsed(), operations, appends, bytes);
             if !go_on {
                 break;
             }
@@ -106,6 +115,7 @@ impl Writer {
                     Err(TryRecvError::Empty | TryRecvError::Disconnected) => return true,
                 },
             };
+            self.counts[0] += 1;
             match operation {
                 Operation::Open(slot, files) => {
                     self.groups.insert(slot, *files);
@@ -113,6 +123,8 @@ impl Writer {
                 Operation::Change(slot, ticket, change) => {
                     if let Change::Append(frames) = &change {
                         bytes += frames.bytes_len();
+                        self.counts[1] += 1;
+                        self.counts[2] += frames.bytes_len();
                     }
                     self.change(slot, ticket, change);
                 }
@@ -152,14 +164,21 @@ impl Writer {
         for slot in &touched {
             let Some(files) = self.groups.get_mut(slot) else { continue };
             files.touched = false;
+            let begun = Instant::now();
             if files.failure.is_none()
                 && let Err(error) = files.files.sync()
             {
                 files.fail(error);
             }
             match &files.failure {
-                None => files.listener.durable(files.ticket),
-                Some(error) => files.listener.failed(files.ticket, error.clone()),
+                None => {
+                    self.metrics.synced(begun.elapsed());
+                    files.listener.durable(files.ticket);
+                }
+                Some(error) => {
+                    self.metrics.failed();
+                    files.listener.failed(files.ticket, error.clone());
+                }
             }
         }
         for slot in touched {

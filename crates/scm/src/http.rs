@@ -7,10 +7,13 @@ use std::sync::Arc;
 use hdds_types::ContainerState;
 use multiraft::{GroupId, MultiRaft};
 use ozone_config::Configuration;
+use ozone_db::Store;
 use ozone_http::axum::Router;
 use ozone_http::{Bean, Daemon, HttpServer};
+use ozone_metrics::Records;
 use serde_json::{Value, json};
 
+use crate::rpc::Calls;
 use crate::settings::ScmSettings;
 use crate::shared::Shared;
 
@@ -75,6 +78,16 @@ impl About {
     }
 }
 
+/// Where the metrics come from.
+pub struct Sources {
+    /// Calls by type.
+    pub calls: Arc<Calls>,
+    /// `scm.db`.
+    pub store: Arc<dyn Store>,
+    /// The three RPC servers.
+    pub rpc: [Box<dyn Fn(&mut Records) + Send + Sync>; 3],
+}
+
 /// Opens and serves the port.
 ///
 /// # Errors
@@ -82,10 +95,11 @@ impl About {
 pub async fn start(
     settings: &ScmSettings,
     about: About,
+    sources: Sources,
     conf: &Configuration,
 ) -> anyhow::Result<HttpServer> {
     let registry = ozone_http::registry("StorageContainerManager", &about.host);
-    crate::metrics::register(&registry, &about);
+    crate::metrics::register(&registry, &about, sources);
     let daemon = Daemon {
         title: "Storage Container Manager",
         conf: Arc::new(conf.clone()),

@@ -56,6 +56,11 @@ impl Machine {
         Ok(Self { shared, store, pending, writing, group, failure })
     }
 
+    /// The tables.
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
     /// Holds the reason once this SCM cannot go on.
     pub fn failure(&self) -> watch::Receiver<Option<String>> {
         self.failure.subscribe()

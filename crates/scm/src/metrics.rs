@@ -4,15 +4,37 @@ use hdds_types::NodeHealth;
 use ozone_metrics::{Records, Registry};
 use scm_core::Core;
 
-use crate::http::{About, CONTAINER_STATES};
+use crate::http::{About, CONTAINER_STATES, Sources};
 
 /// Every source of SCM.
-pub fn register(registry: &Registry, about: &About) {
+pub fn register(registry: &Registry, about: &About, sources: Sources) {
     let shared = about.shared.clone();
     registry.register(move |records| {
         // What the lock is held for is counting; writing comes after it.
         let seen = shared.read(Seen::new);
         seen.collect(records);
+    });
+    let raft = about.raft.clone();
+    registry.register(move |records| raft.collect(records));
+    let Sources { calls, store, rpc } = sources;
+    for server in rpc {
+        registry.register(server);
+    }
+    registry.register(move |records| {
+        for table in [&calls.location, &calls.block, &calls.datanode] {
+            table.collect(records);
+        }
+        let blocks = calls.blocks_allocated.get();
+        records.record("SCMPipelineMetrics").context("ozone").counter("NumBlocksAllocated", blocks);
+        let heartbeats = calls.datanode.calls(hdds_proto::hdds::Type::SendHeartbeat.into());
+        records.record("SCMNodeManager").context("ozone").counter("NumHBProcessed", heartbeats);
+    });
+    registry.register(move |records| {
+        let bean = "Hadoop:service=StorageContainerManager,name=Rocksdb_scm.db".to_owned();
+        let mut rocks = records.plain("rocksdb_scm_db", bean);
+        for (name, value) in store.gauges() {
+            rocks.gauge(&name, value);
+        }
     });
 }
 

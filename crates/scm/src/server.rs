@@ -86,8 +86,10 @@ impl Scm {
             replicator,
             host: settings.host.clone(),
             ratis_port: ratis.port(),
+            calls: Arc::default(),
             pipeline_wait: settings.pipeline_wait,
         };
+        let calls = service.calls.clone();
         let location = Arc::new(LocationProtocol(service.clone()));
         let limits = ServerSettings::read(conf)?;
         let client = listen(settings.client, limits.clone(), LOCATION, location).await?;
@@ -97,7 +99,16 @@ impl Scm {
         let datanode = listen(settings.datanode, limits, DATANODE, datanode).await?;
         let ports = http::Ports { client: client.address(), datanode: datanode.address(), ratis };
         let about = http::About::new(&settings, base, ports, &shared, &raft, group);
-        let http = http::start(&settings, about, conf).await?;
+        let sources = http::Sources {
+            calls,
+            store: machine.store(),
+            rpc: [
+                Box::new(client.source("StorageContainerLocationProtocolService")),
+                Box::new(datanode.source("StorageContainerDatanodeProtocolService")),
+                Box::new(block.source("ScmBlockLocationProtocolService")),
+            ],
+        };
+        let http = http::start(&settings, about, sources, conf).await?;
         services::start(&settings, &shared, &machine, &tasks, &stop_services);
         tracing::info!(
             scm = %identity.scm_id,

@@ -22,12 +22,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // engines
     ("ozone-db", &[]),
     ("ozone-db-rocks", &["ozone-db"]),
-    ("hadoop-rpc", &["proto-build", "ozone-config"]),
+    ("hadoop-rpc", &["proto-build", "ozone-config", "ozone-metrics"]),
     ("ratis-proto", &["proto-build"]),
     ("ratis-core", &["ratis-proto"]),
-    ("ratis-log", &["ratis-proto"]),
+    ("ratis-log", &["ratis-proto", "ozone-metrics"]),
     ("ratis", &["ratis-proto"]),
-    ("multiraft", &["ratis-proto", "ratis-core", "ratis-log", "ratis"]),
+    ("multiraft", &["ratis-proto", "ratis-core", "ratis-log", "ratis", "ozone-metrics"]),
     // block layer
     ("hdds-types", &[]),
     ("hdds-proto", &["hdds-types", "proto-build"]),
@@ -70,6 +70,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "chunk-checksum",
             "ozone-config",
             "ozone-daemon",
+            "ozone-metrics",
             "ozone-db",
             "ozone-db-rocks",
         ],

@@ -22,6 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hdds_proto::hdds::{StorageReportProto, StorageTypeProto};
 use hdds_types::ContainerId;
 use ozone_db::Store;
+use ozone_metrics::{Counter, Record, Timer};
 use parking_lot::Mutex;
 
 pub use choose::choose;
@@ -83,6 +84,19 @@ impl From<StorageType> for StorageTypeProto {
     }
 }
 
+/// Reads and writes of block files on one disk (`VolumeIOStats`).
+#[derive(Debug, Default)]
+pub struct IoStats {
+    /// Time of each read.
+    pub reads: Timer,
+    /// Bytes read.
+    pub read_bytes: Counter,
+    /// Time of each write, its sync included.
+    pub writes: Timer,
+    /// Bytes written.
+    pub write_bytes: Counter,
+}
+
 /// An open disk.
 pub struct Volume {
     root: PathBuf,
@@ -98,6 +112,8 @@ pub struct Volume {
     pub space: Space,
     /// Its threads.
     pub threads: DiskThreads,
+    /// Bytes and times of its block files.
+    pub io: IoStats,
     pub(crate) open_blocks: OpenBlocks,
     failed: AtomicBool,
     failed_checks: AtomicU32,
@@ -146,12 +162,25 @@ impl Volume {
                 settings.write_threads_per_volume,
                 settings.read_threads_per_volume,
             ),
+            io: IoStats::default(),
             open_blocks: OpenBlocks::default(),
             failed: AtomicBool::new(false),
             failed_checks: AtomicU32::new(0),
         };
         opened.space.set_used(opened.saved_used().unwrap_or(0));
         Ok(opened)
+    }
+
+    /// `volume_io_stats_*`, and the queues of its threads; the labels are the caller's.
+    pub fn collect(&self, record: &mut Record<'_>) {
+        let io = &self.io;
+        record.counter("ReadBytes", io.read_bytes.get());
+        record.counter("WriteBytes", io.write_bytes.get());
+        record.counter("ReadOpCount", io.reads.summary().count);
+        record.counter("WriteOpCount", io.writes.summary().count);
+        record.timer_ms("ReadTime", &io.reads).timer_ms("WriteTime", &io.writes);
+        record.summary("ReadSeconds", &io.reads).summary("WriteSeconds", &io.writes);
+        self.threads.collect(record);
     }
 
     /// The directory of the setting.

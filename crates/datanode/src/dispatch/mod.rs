@@ -13,7 +13,7 @@ pub mod stream;
 pub mod write;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use container_store::{Code, Container, ContainerStore, NewContainer, ReplicaState, StoreError};
 use hdds_proto::datanode::{
@@ -24,6 +24,7 @@ use hdds_proto::hdds::container_action::Reason;
 use hdds_types::ContainerId;
 
 use crate::heartbeat::Outbox;
+use crate::metrics::{self, CommandMetrics};
 use reply::Handled;
 use write::{Origin, leaves_container_sound};
 
@@ -34,6 +35,8 @@ const ECHO_SLEEP_MAX: Duration = Duration::from_secs(30);
 pub struct Dispatcher {
     /// The containers.
     pub store: Arc<ContainerStore>,
+    /// Commands by type.
+    pub metrics: CommandMetrics,
     outbox: Arc<Outbox>,
     close_threshold: f64,
 }
@@ -41,7 +44,7 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// `close_threshold`: part of its size at which SCM is asked to close a container.
     pub fn new(store: Arc<ContainerStore>, outbox: Arc<Outbox>, close_threshold: f64) -> Self {
-        Self { store, outbox, close_threshold }
+        Self { store, metrics: CommandMetrics::default(), outbox, close_threshold }
     }
 
     /// Runs a command that came straight from a client. Refusals are replies too.
@@ -89,10 +92,14 @@ impl Dispatcher {
         request: &Request,
         origin: Origin,
     ) -> Handled {
+        let begun = Instant::now();
         if is_read(kind, request) {
-            return read::run(&self.store, container, kind, request);
+            let result = read::run(&self.store, container, kind, request);
+            self.metrics.done(kind, begun.elapsed(), metrics::bytes_of(request), result.is_err());
+            return result;
         }
         let result = write::run(&self.store, container, kind, request, origin);
+        self.metrics.done(kind, begun.elapsed(), metrics::bytes_of(request), result.is_err());
         if let Err(error) = &result {
             self.doubt(container, error);
         }

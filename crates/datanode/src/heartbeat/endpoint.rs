@@ -200,7 +200,10 @@ impl Endpoint {
         request.pipeline_reports = pipelines.then(|| reports::pipeline_report(services));
         request.data_node_layout_version = Some(reports::layout(services));
         request.command_queue_report = Some(self.node.commands.queue_report());
-        let response = match self.client.send_heartbeat(request).await {
+        let begun = Instant::now();
+        let answer = self.client.send_heartbeat(request).await;
+        self.node.heartbeats.done(begun.elapsed(), answer.is_err());
+        let response = match answer {
             Ok(response) => response,
             Err(error) => {
                 let mut undelivered = mail;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 use container_store::{Code, CommittedBlock, Container, PutBlock, ReplicaState, StoreError};
@@ -180,8 +181,11 @@ impl ContainerStateMachine {
             puts.push((container.clone(), put));
             asked.push((at, kind, request, container));
         }
+        let begun = Instant::now();
         let results = self.dispatcher.store.put_blocks(puts);
+        let took = begun.elapsed();
         for ((at, kind, request, container), result) in asked.into_iter().zip(results) {
+            self.dispatcher.metrics.done(Type::PutBlock, took, 0, result.is_err());
             let response = match result {
                 Ok(block) => committed(kind, &request, block),
                 Err(error) => {
@@ -264,7 +268,11 @@ impl StateMachine for ContainerStateMachine {
             let dispatcher = self.dispatcher.clone();
             let volume = container.volume().clone();
             Ok(volume.threads.write(chunk.local_id.cast_unsigned(), move || {
-                dispatcher.store.write_chunk(&container, &chunk).inspect_err(|error| {
+                let (begun, bytes) = (Instant::now(), chunk.info.len);
+                let written = dispatcher.store.write_chunk(&container, &chunk);
+                let (took, failed) = (begun.elapsed(), written.is_err());
+                dispatcher.metrics.done(Type::WriteChunk, took, bytes, failed);
+                written.inspect_err(|error| {
                     if !is_shared(error.code) {
                         dispatcher.doubt(&container, error);
                     }

@@ -216,6 +216,7 @@ impl Connection<'_> {
                 Ok(0) => self.eof = true,
                 Ok(count) => {
                     self.input.arrived(count);
+                    self.shared.metrics.received_bytes.add(count as u64);
                     self.line.moved();
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
@@ -292,7 +293,11 @@ impl Connection<'_> {
 
     fn start(&mut self, cx: &mut Context<'_>, call: Call, permits: Permits, turn: Instant) {
         let Call { header, target, peer, request } = call;
+        let begun = Instant::now();
+        let waited = begun.saturating_duration_since(turn);
+        self.shared.metrics.begun(waited);
         let reply = Reply {
+            begun,
             call_id: header.call_id,
             retry: header.retry,
             client: ClientId::new(&header.client_id),
@@ -315,7 +320,7 @@ impl Connection<'_> {
         let placement = target.protocol.placement(target.method, &request);
         let mut future: CallFuture =
             Box::pin(async move { target.protocol.call(context, target.method, request).await });
-        let work = if placement == Placement::Task || turn.elapsed() > TURN_MAX {
+        let work = if placement == Placement::Task || waited > TURN_MAX {
             Work::Task(tokio::spawn(future))
         } else {
             match poll_guarded(&mut future, cx) {
@@ -327,7 +332,9 @@ impl Connection<'_> {
     }
 
     fn answer(&mut self, reply: &Reply, answer: Answer) {
-        let Reply { call_id, retry, client } = reply;
+        let Reply { begun, call_id, retry, client } = reply;
+        let bytes = answer.as_ref().map_or(0, Bytes::len);
+        self.shared.metrics.answered(*begun, bytes, answer.is_err());
         match answer {
             Ok(message) if message.len() <= ANSWER_BYTES_MAX => {
                 let out: &mut BytesMut = self.out.small();
@@ -360,6 +367,7 @@ struct Permits {
 
 /// What an answer echoes.
 struct Reply {
+    begun: Instant,
     call_id: i32,
     retry: i32,
     client: ClientId,

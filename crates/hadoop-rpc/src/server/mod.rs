@@ -12,6 +12,7 @@
 
 mod connection;
 mod line;
+mod metrics;
 mod registry;
 mod session;
 mod settings;
@@ -34,6 +35,7 @@ use tracing::{debug, warn};
 
 use crate::class;
 use line::{Lines, Order};
+pub use metrics::RpcMetrics;
 use registry::Registry;
 pub use settings::ServerSettings;
 
@@ -152,7 +154,18 @@ struct Shared {
     /// One permit per KiB of requests in service.
     request_kib: Arc<Semaphore>,
     lines: Lines,
+    metrics: Arc<RpcMetrics>,
     tasks: TaskTracker,
+}
+
+impl Shared {
+    fn load(&self) -> ServerLoad {
+        let calls_max = self.settings.calls_max.clamp(1, Semaphore::MAX_PERMITS);
+        ServerLoad {
+            connections: self.lines.count(),
+            calls: calls_max - self.calls.available_permits(),
+        }
+    }
 }
 
 /// A listening server. Dropping it closes everything at once; see [`RpcServer::shutdown`].
@@ -183,6 +196,7 @@ impl RpcServer {
             calls: Arc::new(Semaphore::new(settings.calls_max.clamp(1, Semaphore::MAX_PERMITS))),
             request_kib: Arc::new(Semaphore::new(settings.request_kib_max() as usize)),
             lines: Lines::default(),
+            metrics: Arc::default(),
             tasks: TaskTracker::new(),
             settings,
         });
@@ -200,12 +214,16 @@ impl RpcServer {
 
     /// What it is doing.
     pub fn load(&self) -> ServerLoad {
-        let shared = &self.shared;
-        let calls_max = shared.settings.calls_max.clamp(1, Semaphore::MAX_PERMITS);
-        ServerLoad {
-            connections: shared.lines.count(),
-            calls: calls_max - shared.calls.available_permits(),
-        }
+        self.shared.load()
+    }
+
+    /// How `/prom` and `/jmx` read this server's counts: `rpc_*`, with `name` as label.
+    pub fn source(
+        &self,
+        name: &'static str,
+    ) -> impl Fn(&mut ozone_metrics::Records) + Send + Sync + 'static {
+        let (shared, port) = (self.shared.clone(), self.address.port());
+        move |records| shared.metrics.collect(records, port, name, shared.load())
     }
 
     /// Takes no new calls, lets those in service finish (bounded), closes every connection.
@@ -250,6 +268,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 fn admit(shared: &Arc<Shared>, stream: TcpStream, remote: SocketAddr) {
     let max = shared.settings.connections_max;
     if shared.lines.count() >= max {
+        shared.metrics.refused_connections.inc();
         debug!(%remote, max, "too many connections; refusing one");
         return;
     }

@@ -32,6 +32,11 @@ async fn round(service: &Service, stop: &CancellationToken) -> Result<usize, Sto
             deletion::next_directories(&namespace, left.min(ROWS_PER_REQUEST_MAX))?
         };
         let Some(plan) = plan else { break };
+        let parts = [
+            plan.deleted_path.iter().filter(|path| path.deleted_dir.is_some()).count(),
+            plan.deleted_path.iter().map(|path| path.mark_deleted_sub_dirs.len()).sum(),
+            plan.deleted_path.iter().map(|path| path.deleted_sub_files.len()).sum(),
+        ];
         let rows: usize = plan
             .deleted_path
             .iter()
@@ -48,6 +53,9 @@ async fn round(service: &Service, stop: &CancellationToken) -> Result<usize, Sto
                 ..OmRequest::default()
             })
             .await?;
+        for (counter, count) in service.metrics.directories.iter().zip(parts) {
+            counter.add(count as u64);
+        }
         moved += rows;
         left = left.saturating_sub(rows.max(1));
     }

@@ -83,12 +83,14 @@ async fn reclaim(service: &Service, rows: Vec<Deleted>) -> Result<usize, Stopped
         service.scm_blocks.delete_key_blocks(with_blocks).await?;
     }
     let count = rows.len();
+    service.metrics.keys_processed.add(count as u64);
     let request = OmRequest {
         cmd_type: Type::PurgeKeys.into(),
         purge_keys_request: Some(Box::new(purge(rows))),
         ..OmRequest::default()
     };
     service.must_write(request).await?;
+    service.metrics.keys_purged.add(count as u64);
     Ok(count)
 }
 

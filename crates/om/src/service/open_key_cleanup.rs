@@ -40,5 +40,6 @@ async fn round(service: &Service) -> Result<usize, Stopped> {
             })
             .await?;
     }
+    service.metrics.open_keys_cleaned.add(expired as u64);
     Ok(expired)
 }

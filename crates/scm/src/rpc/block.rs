@@ -56,7 +56,8 @@ impl Protocol for BlockProtocol {
         request: Bytes,
     ) -> Result<Bytes, RpcError> {
         let request: ScmBlockLocationRequest = decode(request)?;
-        self.0.require_leader()?;
+        let call = self.0.calls.block.begin(request.cmd_type);
+        self.0.require_leader().inspect_err(|_| call.fail())?;
         let mut response = ScmBlockLocationResponse {
             cmd_type: request.cmd_type,
             trace_id: request.trace_id.clone(),
@@ -68,6 +69,7 @@ impl Protocol for BlockProtocol {
             Ok(()) => {}
             Err(Failure::Rpc(error)) => return Err(error),
             Err(Failure::Scm(error)) => {
+                call.fail();
                 response.success = Some(false);
                 response.status = error.code.into();
                 response.message = Some(error.message);
@@ -86,6 +88,7 @@ impl BlockProtocol {
         match Type::try_from(request.cmd_type) {
             Ok(Type::AllocateScmBlock) => {
                 let blocks = self.allocate(need(request.allocate_scm_block_request)?).await?;
+                self.0.calls.blocks_allocated.add(blocks.blocks.len() as u64);
                 response.allocate_scm_block_response = Some(Box::new(blocks));
             }
             Ok(Type::DeleteScmKeyBlocks) => {

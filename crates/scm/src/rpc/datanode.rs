@@ -48,6 +48,7 @@ impl Protocol for DatanodeProtocol {
         request: Bytes,
     ) -> Result<Bytes, RpcError> {
         let request: ScmDatanodeRequest = decode(request)?;
+        let _call = self.0.calls.datanode.begin(request.cmd_type);
         let mut response = ScmDatanodeResponse {
             cmd_type: request.cmd_type,
             trace_id: request.trace_id,

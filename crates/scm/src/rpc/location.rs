@@ -53,6 +53,7 @@ impl Protocol for LocationProtocol {
             let text = format!("unknown command type {}", request.cmd_type);
             refused(text)
         })?;
+        let _call = self.0.calls.location.begin(request.cmd_type);
         if !WITHOUT_LEADER.contains(&kind) {
             self.0.require_leader()?;
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hadoop_rpc::server::RpcError;
+use ozone_metrics::{CallTable, Counter};
 use prost::Message;
 use scm_core::log::Answer;
 use scm_core::{Call, ScmError};
@@ -32,8 +33,46 @@ pub struct Service {
     pub host: String,
     /// Port of the Raft ring.
     pub ratis_port: u16,
+    /// Calls by type.
+    pub calls: Arc<Calls>,
     /// Longest wait of an allocation for a pipeline.
     pub pipeline_wait: std::time::Duration,
+}
+
+/// Calls of the three protocols by type.
+pub struct Calls {
+    /// Port 9860.
+    pub location: Arc<CallTable>,
+    /// Port 9863.
+    pub block: Arc<CallTable>,
+    /// Port 9861.
+    pub datanode: Arc<CallTable>,
+    /// Blocks given to OMs.
+    pub blocks_allocated: Counter,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        use hdds_proto::{block, container as location, hdds};
+        fn name<T>(
+            kind: Result<T, impl Sized>,
+            of: fn(&T) -> &'static str,
+        ) -> Option<&'static str> {
+            kind.ok().as_ref().map(of)
+        }
+        Self {
+            location: CallTable::of("ScmContainerLocationProtocol", |n| {
+                name(location::Type::try_from(n), location::Type::as_str_name)
+            }),
+            block: CallTable::of("ScmBlockLocationProtocol", |n| {
+                name(block::Type::try_from(n), block::Type::as_str_name)
+            }),
+            datanode: CallTable::of("ScmDatanodeProtocol", |n| {
+                name(hdds::Type::try_from(n), hdds::Type::as_str_name)
+            }),
+            blocks_allocated: Counter::default(),
+        }
+    }
 }
 
 impl Service {
