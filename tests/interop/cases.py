@@ -13,6 +13,7 @@ import time
 import traceback
 
 import clients
+import endpoints as http_endpoints
 import transcript
 from cluster import Local, Running, Separate
 
@@ -370,10 +371,18 @@ def read_containers(setting, tool, cluster):
                          files and listing.out.count('"containerID"') == len(files), listing.out[:1500] + listing.err)
 
 
+def endpoints(setting):
+    """Each daemon's HTTP port; metrics that move; log levels; one trace id from client to disk."""
+    with setting.cluster() as cluster, setting.client(cluster) as client:
+        await_ready(setting, cluster, client)
+        bucket(setting, client, "endpoints")
+        http_endpoints.run(setting, cluster, client)
+
+
 CASES = {name: replay(name) for name in ("getconf", "volume", "bucket", "key")} | {
-    "sizes": sizes, "freon": freon, "listing": listing, "restart": restart, "daemons": daemons, "disk": disk}
+    "sizes": sizes, "freon": freon, "listing": listing, "restart": restart, "daemons": daemons, "disk": disk, "endpoints": endpoints}
 # These judge by a Java tool, whichever client does the rest.
-NEEDS_JAVA = {"freon", "listing", "disk"}
+NEEDS_JAVA = {"freon", "listing", "disk", "endpoints"}
 
 
 def run(name, setting):

@@ -21,6 +21,7 @@ pub mod frame;
 mod out;
 pub mod proxy_user;
 pub mod server;
+pub mod trace;
 mod uuid;
 pub mod wire;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hadoop_rpc::server::{CallContext, Placement, Protocol, RpcError};
+use hadoop_rpc::trace;
 use om_core::command::{self, Answer};
 use om_core::{Namespace, OmError};
 use om_proto::{OmRequest, PrepareStatusResponse, Status, Type, prepare_status_response};
@@ -40,17 +41,36 @@ impl Protocol for OzoneManagerProtocol {
         if let Some(message) = command::volume::malformed(&request) {
             return Err(RpcError::new("java.lang.IllegalStateException", message));
         }
-        let call = self.0.metrics.calls.begin(request.cmd_type);
-        let answer = if command::is_read(&request) {
-            self.0.read(&context, &request).await
-        } else {
-            self.0.write(&context, request).await
-        };
+        let kind = request.cmd_type;
+        let call = self.0.metrics.calls.begin(kind);
+        let carried = request.trace_id.clone();
+        let answer = trace::traced(carried.as_deref(), operation(kind), async {
+            let answer = if command::is_read(&request) {
+                self.0.read(&context, &request).await
+            } else {
+                self.0.write(&context, request).await
+            };
+            tracing::debug!(
+                op = operation(kind),
+                user = &*context.user,
+                client = %context.remote,
+                call = context.call_id,
+                answered = answer.is_ok(),
+                "request"
+            );
+            answer
+        })
+        .await;
         if answer.as_ref().map_or(true, |reply| metrics::is_refusal(reply)) {
             call.fail();
         }
         answer
     }
+}
+
+/// The name of a type of request.
+fn operation(kind: i32) -> &'static str {
+    Type::try_from(kind).map_or("unknown", |kind| kind.as_str_name())
 }
 
 /// A page of a listing computes for long enough to hold up the other calls of a connection. `cmdType`

@@ -52,6 +52,9 @@ impl OmStateMachine {
         request: Box<OmRequest>,
         at: At,
     ) -> Result<(Box<OmResponse>, Vec<om_core::cache::Change>), DbError> {
+        let carried = request.trace_id.clone();
+        let _traced = hadoop_rpc::trace::enter(carried.as_deref(), "apply");
+        tracing::debug!(index = at.index, kind = request.cmd_type, "applying");
         command::apply(request, at, Namespace::new(&self.cache, &self.rules))
     }
 }

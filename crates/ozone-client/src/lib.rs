@@ -30,6 +30,7 @@ use ozone_config::Configuration;
 pub use acl::Acl;
 pub use bucket::Bucket;
 pub use error::{ClientError, OmError};
+pub use hadoop_rpc::trace;
 pub use om::{OmAddress, OmClient};
 pub use settings::ClientSettings;
 pub use volume::Volume;

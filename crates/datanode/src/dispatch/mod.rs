@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use container_store::{Code, Container, ContainerStore, NewContainer, ReplicaState, StoreError};
+use hadoop_rpc::trace;
 use hdds_proto::datanode::{
     ContainerCommandRequestProto as Request, ContainerCommandResponseProto as Response, Type,
     container_data_proto::State,
@@ -92,6 +93,8 @@ impl Dispatcher {
         request: &Request,
         origin: Origin,
     ) -> Handled {
+        let _traced = trace::enter(request.trace_id.as_deref(), kind.as_str_name());
+        tracing::debug!(container = %container.id(), ?origin, "container command");
         let begun = Instant::now();
         if is_read(kind, request) {
             let result = read::run(&self.store, container, kind, request);

@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use container_store::{Code, CommittedBlock, Container, PutBlock, ReplicaState, StoreError};
 use futures_util::future::{BoxFuture, FutureExt, ready};
+use hadoop_rpc::trace;
 use hdds_proto::datanode::{
     Container2BcsidMapProto, ContainerCommandRequestProto as Request,
     ContainerCommandResponseProto as Response, Type,
@@ -186,6 +187,8 @@ impl ContainerStateMachine {
         let took = begun.elapsed();
         for ((at, kind, request, container), result) in asked.into_iter().zip(results) {
             self.dispatcher.metrics.done(Type::PutBlock, took, 0, result.is_err());
+            let _traced = trace::enter(request.trace_id.as_deref(), "PutBlock");
+            tracing::debug!(container = %container.id(), done = result.is_ok(), "block committed");
             let response = match result {
                 Ok(block) => committed(kind, &request, block),
                 Err(error) => {
@@ -268,6 +271,8 @@ impl StateMachine for ContainerStateMachine {
             let dispatcher = self.dispatcher.clone();
             let volume = container.volume().clone();
             Ok(volume.threads.write(chunk.local_id.cast_unsigned(), move || {
+                let _traced = trace::enter(request.trace_id.as_deref(), "WriteChunk");
+                tracing::debug!(container = %container.id(), bytes = chunk.info.len, "writing chunk");
                 let (begun, bytes) = (Instant::now(), chunk.info.len);
                 let written = dispatcher.store.write_chunk(&container, &chunk);
                 let (took, failed) = (begun.elapsed(), written.is_err());

@@ -1,6 +1,7 @@
 //! The commands of the datanode protocol, built.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use hadoop_rpc::trace;
 use hdds_proto::datanode::{
     BlockData, ChunkInfo, ContainerCommandRequestProto, DatanodeBlockId, GetBlockRequestProto,
     KeyValue, PutBlockRequestProto, ReadChunkRequestProto, ReadChunkVersion, Type,
@@ -29,7 +30,7 @@ impl BlockCommands {
     fn envelope(&self, kind: Type) -> ContainerCommandRequestProto {
         ContainerCommandRequestProto {
             cmd_type: kind.into(),
-            trace_id: Some(String::new()),
+            trace_id: Some(trace::current()),
             container_id: self.block.container.0.cast_signed(),
             datanode_uuid: self.node.clone(),
             encoded_token: self.token.clone(),

@@ -1,6 +1,7 @@
 //! `ScmBlockLocationProtocol`, port 9863: what OM asks SCM.
 
 use bytes::Bytes;
+use hadoop_rpc::trace;
 use hdds_proto::block::{
     AllocateBlockResponse, AllocateScmBlockRequestProto, DeleteKeyBlocksResultProto,
     DeleteScmKeyBlocksRequestProto, GetClusterTreeRequestProto, KeyBlocks, ScmBlockLocationRequest,
@@ -152,6 +153,7 @@ impl ScmBlockClient {
 fn envelope(kind: Type) -> ScmBlockLocationRequest {
     ScmBlockLocationRequest {
         cmd_type: kind.into(),
+        trace_id: Some(trace::current()).filter(|id| !id.is_empty()),
         version: Some(CLIENT_VERSION),
         ..Default::default()
     }

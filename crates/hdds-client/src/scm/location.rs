@@ -1,6 +1,7 @@
 //! `StorageContainerLocationProtocol`, port 9860: containers, pipelines, nodes, safe mode.
 
 use bytes::Bytes;
+use hadoop_rpc::trace;
 use hdds_proto::container::*;
 use hdds_proto::convert::{pipeline_id_proto, uuid_proto};
 use hdds_proto::hdds::{
@@ -415,6 +416,7 @@ impl ScmClient {
 fn envelope(kind: Type) -> ScmContainerLocationRequest {
     ScmContainerLocationRequest {
         cmd_type: kind.into(),
+        trace_id: Some(trace::current()).filter(|id| !id.is_empty()),
         version: Some(CLIENT_VERSION),
         ..Default::default()
     }

@@ -3,6 +3,7 @@
 pub mod failover;
 mod targets;
 
+use hadoop_rpc::trace;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -129,7 +130,7 @@ impl OmClient {
     /// # Errors
     /// [`ClientError::Rpc`] if no leader answered.
     pub async fn exchange(&self, mut request: OmRequest) -> Result<OmResponse, ClientError> {
-        request.trace_id = Some(String::new());
+        request.trace_id = Some(trace::current());
         request.client_id.clone_from(&self.inner.name);
         request.version = Some(CLIENT_VERSION);
         request.read_consistency_hint = Some(Box::new(ReadConsistencyHint {

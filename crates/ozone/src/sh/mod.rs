@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use ozone_client::OzoneClient;
+use ozone_client::trace;
 use ozone_config::Configuration;
 use serde_json::Value;
 
@@ -52,7 +53,7 @@ pub enum ShCommand {
 /// # Errors
 /// What to print, and the exit code.
 pub fn run(global: &GlobalArgs, args: ShArgs) -> Result<(), Failure> {
-    let session = Session { conf: global.configuration()?, verbose: global.verbose };
+    let session = Session::new(global.configuration()?, global.verbose);
     match args.command {
         ShCommand::Volume(args) => volume::run(&session, args.command),
         ShCommand::Bucket(args) => bucket::run(&session, args.command),
@@ -67,9 +68,24 @@ pub struct Session {
     pub conf: Configuration,
     /// `--verbose`.
     pub verbose: bool,
+    /// The id that everything caused by this command carries.
+    trace: String,
 }
 
+/// Environment variable with an id to use instead of a new one.
+const TRACE_VARIABLE: &str = "OZONE_TRACE_ID";
+
 impl Session {
+    /// A session with a trace id of its own; with `verbose` it is told on stderr.
+    fn new(conf: Configuration, verbose: bool) -> Self {
+        let given = std::env::var(TRACE_VARIABLE).ok().filter(|id| !id.is_empty());
+        let trace = given.unwrap_or_else(trace::new);
+        if verbose {
+            eprintln!("trace {}", trace::id_of(&trace).unwrap_or_default());
+        }
+        Self { conf, verbose, trace }
+    }
+
     /// Reads the positional parameter at `index`, an address.
     ///
     /// # Errors
@@ -111,7 +127,7 @@ impl Session {
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let outcome = runtime.block_on(work);
+        let outcome = runtime.block_on(trace::scope(&self.trace, "sh", work));
         // Name lookups may hang; nobody waits for them.
         runtime.shutdown_background();
         outcome
@@ -131,7 +147,7 @@ impl Session {
             .worker_threads(TRANSFER_THREADS)
             .enable_all()
             .build()?;
-        let outcome = runtime.block_on(work);
+        let outcome = runtime.block_on(trace::scope(&self.trace, "sh", work));
         runtime.shutdown_background();
         outcome
     }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use hadoop_rpc::server::{CallContext, Protocol, RpcError};
+use hadoop_rpc::trace;
 use hdds_proto::block::delete_scm_block_result::Result as DeleteResult;
 use hdds_proto::block::{
     AllocateBlockResponse, AllocateScmBlockRequestProto, AllocateScmBlockResponseProto,
@@ -65,7 +66,9 @@ impl Protocol for BlockProtocol {
             status: Status::Ok.into(),
             ..ScmBlockLocationResponse::default()
         };
-        match self.serve(request, &mut response).await {
+        let carried = request.trace_id.clone();
+        let served = self.serve(request, &mut response);
+        match trace::traced(carried.as_deref(), "ScmBlockLocation", served).await {
             Ok(()) => {}
             Err(Failure::Rpc(error)) => return Err(error),
             Err(Failure::Scm(error)) => {

@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use hadoop_rpc::server::{CallContext, Placement, Protocol, RpcError};
+use hadoop_rpc::trace;
 use hdds_proto::container::scm_close_container_response_proto::Status as CloseStatus;
 use hdds_proto::container::scm_container_location_response::Status;
 use hdds_proto::container::*;
@@ -64,7 +65,9 @@ impl Protocol for LocationProtocol {
             status: Status::Ok.into(),
             ..ScmContainerLocationResponse::default()
         };
-        self.serve(kind, request, &mut response).await?;
+        let carried = request.trace_id.clone();
+        let served = self.serve(kind, request, &mut response);
+        trace::traced(carried.as_deref(), kind.as_str_name(), served).await?;
         Ok(response.encode_to_vec().into())
     }
 }
