@@ -10,7 +10,10 @@ import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Map;
+import org.apache.hadoop.fs.ozone.OzoneFsShell;
 import org.apache.hadoop.hdds.cli.GenericCli;
+import org.apache.hadoop.hdds.conf.OzoneConfiguration;
+import org.apache.hadoop.util.ToolRunner;
 
 /**
  * Runs many commands of the published Ozone in one JVM, since starting one costs more than most commands do.
@@ -54,6 +57,9 @@ public final class Commands {
   /** The exit code as the shell would see it. */
   private static int run(String name, String[] arguments) {
     try {
+      if (name.equals("fs")) {
+        return ToolRunner.run(new OzoneConfiguration(), new OzoneFsShell(), arguments) & 0xff;
+      }
       GenericCli command = (GenericCli) Class.forName(CLASSES.get(name)).getDeclaredConstructor().newInstance();
       return command.execute(arguments) & 0xff;
     } catch (Exception e) {

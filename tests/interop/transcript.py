@@ -24,12 +24,17 @@ MASKS = [
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<uuid>"),
     (re.compile(r'("(?:containerID|localID|generation|objectID|updateID)" : )-?\d+'), r"\1<n>"),
     (re.compile(r"\b127\.0\.0\.1:\d+"), "<address>"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?\b"), "<time>"),
+    (re.compile(r"file:/\S*/work\b"), "file:<work>"),
     # Java looks for the name of an address, and what it finds depends on the machine.
     (re.compile(r"^(localhost|127\.0\.0\.1)$"), "<host>"),
 ]
 
 # Java writes these two in an order that depends on the run.
 ACL_FIELDS = re.compile(r'^( *)("aclSet" : .*),\n *("aclList" : .*)$', re.MULTILINE)
+
+# What names a user and a group without quotes: a line of `fs -ls`, or of `fs -getfacl`.
+OWNED = re.compile(r"^([d-][rwxtT-]{9}[+ ] +\S+ |# (?:owner|group): )")
 
 # How picocli ends on a wrong command line.
 USAGE_CODE = 2
@@ -96,7 +101,7 @@ def mask(text, names):
         in_log = bool(LOG_LINE.match(line)) or in_log and bool(STACK_LINE.match(line))
         if in_log:
             continue
-        if line.startswith("Usage: "):
+        if line.startswith("Usage: "):  # also what follows the first line of a wrong `fs` command
             # Help is each client's own wording, and the rest of what it prints.
             lines.append("<usage>")
             break
@@ -104,6 +109,8 @@ def mask(text, names):
             line = pattern.sub(mark, line)
         for name in names:
             line = line.replace(f'"{name}"', '"<user>"')
+            if OWNED.match(line):
+                line = re.sub(rf" {re.escape(name)}(?= |$)", " <user>", line)
         lines.append(line)
     return lines
 

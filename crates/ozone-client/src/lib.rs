@@ -1,6 +1,7 @@
 //! Volumes, buckets and keys for clients.
 //!
 //! ```text
+//!  fs: files and directories, on top of all of it
 //!  OzoneClient ──► om: OmClient ──► failover ──► hadoop-rpc ──► Ozone Manager
 //!      │ volume, bucket, acl, key: one file per noun
 //!      └─► key::writer, key::reader ──► hdds-client: blocks ──► datanodes
@@ -15,6 +16,7 @@
 pub mod acl;
 pub mod bucket;
 mod error;
+pub mod fs;
 pub mod key;
 pub mod names;
 pub mod om;

@@ -14,6 +14,7 @@ use crate::completion::CompletionArgs;
 use crate::daemon::{DatanodeArgs, OmArgs, ScmArgs};
 use crate::daemonlog::DaemonlogArgs;
 use crate::failure::EXIT_USAGE;
+use crate::fs::FsArgs;
 use crate::getconf::GetconfArgs;
 use crate::local::LocalArgs;
 use crate::sh::ShArgs;
@@ -86,6 +87,8 @@ pub enum Command {
     Sh(ShArgs),
     /// Load generators
     Freon(freon::FreonArgs),
+    /// Files and directories: ls, put, get, mv, rm and others, as `hadoop fs`
+    Fs(FsArgs),
     /// A whole cluster in this process
     Local(LocalArgs),
     /// Storage Container Manager: start it, or prepare its directory with --init
@@ -110,7 +113,12 @@ pub enum Command {
 /// # Errors
 /// The exit code to leave with.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
-    let arguments: Vec<OsString> = arguments.into_iter().map(modern).collect();
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    // The words behind `fs` are its own.
+    let own = arguments.iter().position(|word| word == "fs").unwrap_or(arguments.len());
+    for argument in &mut arguments[..own] {
+        *argument = modern(std::mem::take(argument));
+    }
     Cli::try_parse_from(&arguments).map_err(|error| refuse(&error, &arguments))
 }
 

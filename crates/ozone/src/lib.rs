@@ -3,6 +3,7 @@
 //! ```text
 //!  argv ─► cli (clap tree) ─┬─► sh::…        volumes, buckets, keys
 //!                           ├─► freon::…     load generators (a crate of its own)
+//!                           ├─► fs::…        files and directories
 //!                           ├─► getconf, version, completion
 //!                           ├─► daemon::…    scm, om, datanode; daemonlog: their log levels
 //!                           └─► local::…     a whole cluster in this process
@@ -20,6 +21,7 @@ pub mod completion;
 pub mod daemon;
 pub mod daemonlog;
 pub mod failure;
+pub mod fs;
 pub mod getconf;
 pub mod json;
 pub mod local;
@@ -42,6 +44,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match cli.command {
         Command::Sh(args) => leave(sh::run(&global, args), global.verbose),
         Command::Freon(args) => load(&global, args),
+        Command::Fs(args) => fs::run(&global, args),
         Command::Getconf(args) => leave(getconf::run(&global, &args), global.verbose),
         Command::Version => leave(version::run(), global.verbose),
         Command::Completion(args) => leave(completion::run(&args), global.verbose),

@@ -127,7 +127,7 @@ fn location(wire: &om_proto::KeyLocation) -> BlockLocation {
 }
 
 /// What all requests about one key begin with.
-fn key_args(volume: &str, bucket: &str, key: &str) -> KeyArgs {
+pub(crate) fn key_args(volume: &str, bucket: &str, key: &str) -> KeyArgs {
     KeyArgs {
         volume_name: volume.to_owned(),
         bucket_name: bucket.to_owned(),
@@ -412,7 +412,9 @@ impl OzoneClient {
         bucket: &str,
         path: &str,
     ) -> Result<(), ClientError> {
-        let make = CreateDirectoryRequest { key_args: key_args(volume, bucket, path) };
+        let args =
+            KeyArgs { owner_name: Some(self.user.to_string()), ..key_args(volume, bucket, path) };
+        let make = CreateDirectoryRequest { key_args: args };
         let request = OmRequest {
             cmd_type: Type::CreateDirectory.into(),
             create_directory_request: Some(Box::new(make)),
