@@ -216,6 +216,32 @@ def freon(setting):
             run_freon(setting, cluster, client, line, runs)
 
 
+def both_freons(setting):
+    """Keys that our freon wrote are validated by the Java one, and the other way round."""
+    with setting.cluster() as cluster, setting.client(cluster) as client:
+        await_ready(setting, cluster, client)
+        own = clients.OwnClient(setting.ozone, cluster.conf, client.work)
+        place = ["-v", "fvol", "-b", "fbuck", "-t", "4"]
+
+        def run(of, words, count):
+            words = ["freon", *words, *place, "-n", str(count)]
+            answer = own(words) if of == "our" else clients.java(cluster.conf, *words, cwd=client.work, heap=FREON_HEAP)
+            said = answer.out + answer.err
+            done = all(line in said for line in ("Failures: 0", f"Successful executions: {count}"))
+            setting.report.check(f"{of} {' '.join(words)}: succeeds", answer.code == 0 and done, said[-3000:])
+            return [field.split("=")[0] for field in re.search("type=TIMER, (.*)", said).group(1).split(", ")]
+
+        for writer, reader in (("our", "the Java"), ("the Java", "our")):
+            for size, count in (("10KB", 50), ("5MB", 3)):
+                prefix = f"{writer.split()[-1].lower()}{size.lower()}"
+                written = run(writer, ["ockg", "-s", size, "-p", prefix], count)
+                read = run(reader, ["ockv", "-p", prefix], count)
+                setting.report.check("both report the same figures by the same names", written == read, f"{written}\n{read}")
+        refused = own(["freon", "ockv", "-p", "our10kb", "-n", "51", *place])
+        setting.report.check("a key that is not there fails our ockv",
+                             refused.code == 255 and "Failures of kind KEY_NOT_FOUND: 1" in refused.out, refused.out)
+
+
 def listing(setting):
     """Many keys in one bucket are listed in order, in pages, from a start key and by prefix."""
     keys = 100_000 if setting.options.full else 2500
@@ -380,9 +406,10 @@ def endpoints(setting):
 
 
 CASES = {name: replay(name) for name in ("getconf", "volume", "bucket", "key")} | {
-    "sizes": sizes, "freon": freon, "listing": listing, "restart": restart, "daemons": daemons, "disk": disk, "endpoints": endpoints}
+    "sizes": sizes, "freon": freon, "both-freons": both_freons, "listing": listing, "restart": restart, "daemons": daemons,
+    "disk": disk, "endpoints": endpoints}
 # These judge by a Java tool, whichever client does the rest.
-NEEDS_JAVA = {"freon", "listing", "disk", "endpoints"}
+NEEDS_JAVA = {"freon", "both-freons", "listing", "disk", "endpoints"}
 
 
 def run(name, setting):

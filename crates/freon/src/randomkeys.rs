@@ -144,7 +144,10 @@ struct Written {
 /// # Errors
 /// Something failed, or Ctrl-C; the statistics are printed then too.
 pub fn run(context: &Context<'_>, args: RandomKeysArgs) -> Result<(), FreonError> {
-    let layout = args.bucket_layout.as_deref().map(layout).transpose()?;
+    let layout = match args.bucket_layout.as_deref() {
+        Some(name) => Some(layout(name)?),
+        None => target::bucket_layout(context.conf)?,
+    };
     let replication = args.replication.given_or_configured(context.conf)?;
     announce(&args);
     engine::block_on(async {

@@ -1,9 +1,10 @@
 //! Where a load goes: clients, volume, bucket.
 
-use om_proto::Status;
+use om_proto::{BucketLayoutProto, Status};
 use ozone_client::bucket::NewBucket;
 use ozone_client::volume::NewVolume;
 use ozone_client::{ClientError, OmAddress, OzoneClient};
+use ozone_config::Configuration;
 
 use crate::options::{BucketOptions, ServiceOptions};
 use crate::{Context, FreonError};
@@ -40,15 +41,24 @@ pub(crate) async fn ensure_volume(client: &OzoneClient, volume: &str) -> Result<
     }
 }
 
+/// The layout of buckets that are made; the server decides if it is not set.
+pub(crate) fn bucket_layout(conf: &Configuration) -> Result<Option<BucketLayoutProto>, FreonError> {
+    let accepted = "FILE_SYSTEM_OPTIMIZED, OBJECT_STORE or LEGACY";
+    let layout = |name: &str| BucketLayoutProto::from_str_name(name).map(Some);
+    Ok(conf.typed("ozone.client.fs.default.bucket.layout", None, accepted, layout)?)
+}
+
 /// Makes volume and bucket if they are missing.
 pub(crate) async fn ensure_bucket(
+    context: &Context<'_>,
     client: &OzoneClient,
     target: &BucketOptions,
 ) -> Result<(), FreonError> {
     ensure_volume(client, &target.volume).await?;
     match client.bucket(&target.volume, &target.bucket).await {
         Err(error) if error.status() == Some(Status::BucketNotFound) => {
-            let new = NewBucket::default();
+            let layout = bucket_layout(context.conf)?;
+            let new = NewBucket { layout, ..NewBucket::default() };
             let made = client.create_bucket(&target.volume, &target.bucket, new).await;
             unless_exists(made, Status::BucketAlreadyExists)
         }

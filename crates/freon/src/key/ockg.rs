@@ -54,7 +54,7 @@ pub fn run(context: &Context<'_>, args: OckgArgs) -> Result<(), FreonError> {
     }
     engine::block_on(async {
         let client = target::client(context, &args.service)?;
-        target::ensure_bucket(&client, &args.bucket).await?;
+        target::ensure_bucket(context, &client, &args.bucket).await?;
         let chunk_bytes = client.settings().blocks.chunk_bytes;
         let load = Ockg {
             client,

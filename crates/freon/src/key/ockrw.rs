@@ -78,7 +78,7 @@ pub fn run(context: &Context<'_>, args: OckrwArgs) -> Result<(), FreonError> {
     engine::block_on(async {
         let clients = target::clients(context, &args.service, plan.threads)?;
         let place = BucketOptions { volume: args.volume.clone(), bucket: args.bucket.clone() };
-        target::ensure_bucket(&clients[0], &place).await?;
+        target::ensure_bucket(context, &clients[0], &place).await?;
         let bucket = clients[0].bucket(&args.volume, &args.bucket).await?;
         let chunk_bytes = clients[0].settings().blocks.chunk_bytes;
         let content = Content::new(args.size, chunk_bytes.min(1 << 20), chunk_bytes);

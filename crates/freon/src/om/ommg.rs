@@ -182,7 +182,7 @@ pub fn run(context: &Context<'_>, args: OmmgArgs) -> Result<(), FreonError> {
     let replication = args.replication.given_or_configured(context.conf)?;
     engine::block_on(async {
         let clients = target::clients(context, &args.service, args.clients)?;
-        target::ensure_bucket(&clients[0], &args.bucket).await?;
+        target::ensure_bucket(context, &clients[0], &args.bucket).await?;
         let chunk_bytes = clients[0].settings().blocks.chunk_bytes;
         let load = Ommg {
             clients,

@@ -39,7 +39,7 @@ pub fn omkg(context: &Context<'_>, args: OmkgArgs) -> Result<(), FreonError> {
     let replication = args.replication.given(context.conf)?;
     engine::block_on(async {
         let client = target::client(context, &args.service)?;
-        target::ensure_bucket(&client, &args.bucket).await?;
+        target::ensure_bucket(context, &client, &args.bucket).await?;
         let load = EmptyKeys { client, plan: plan.clone(), target: args.bucket, replication };
         engine::run(context, plan, load).await
     })

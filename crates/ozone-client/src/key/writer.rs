@@ -214,7 +214,9 @@ impl KeyWriter {
             }
             let take = data.len().min(room - self.buffer.len());
             if self.buffer.is_empty() {
-                self.buffer.reserve(room);
+                // A small key does not need memory for a whole chunk.
+                let declared = self.args.data_size.and_then(|size| usize::try_from(size).ok());
+                self.buffer.reserve(room.min(declared.unwrap_or(room)).max(take));
             }
             self.buffer.extend_from_slice(&data.split_to(take));
             if self.buffer.len() == room {
