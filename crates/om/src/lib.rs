@@ -12,6 +12,7 @@
 //! Apply reads no clock and asks nobody. Start reading at `server.rs`.
 
 mod admin;
+mod audit;
 mod blocks;
 mod double_buffer;
 mod http;

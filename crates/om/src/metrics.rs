@@ -1,9 +1,10 @@
 //! What the OM counts, under Ozone's names.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use multiraft::Role;
-use om_core::tables;
+use om_core::{Namespace, tables};
 use om_proto::Type;
 use ozone_metrics::{CallTable, Counter, Rate, Record, Records, Registry};
 
@@ -72,6 +73,9 @@ pub(crate) fn is_refusal(reply: &[u8]) -> bool {
 pub(crate) fn register(registry: &Registry, service: &Arc<Service>) {
     let seen = Arc::clone(service);
     registry.register(move |records| seen.collect(records));
+    if let Some(audit) = service.audit.clone() {
+        registry.register(move |records| audit.collect(records));
+    }
     let raft = service.raft.clone();
     registry.register(move |records| raft.collect(records));
     let store = Arc::clone(service.cache.store());
@@ -128,6 +132,19 @@ const OPERATIONS: [(&str, &[Type]); 37] = [
     ("PutObjectTagging", &[Type::PutObjectTagging]),
 ];
 
+/// Names of `OMPerformanceMetrics` and the requests whose time, from arrival to answer, each is.
+const LATENCIES: [(&str, &[Type]); 6] = [
+    ("CreateKeySuccessLatencyNs", &[Type::CreateKey]),
+    ("GetKeyInfoLatencyNs", &[Type::GetKeyInfo]),
+    ("LookupLatencyNs", &[Type::LookupKey]),
+    ("ListKeysLatencyNs", &[Type::ListKeys, Type::ListKeysLight]),
+    ("DeleteKeySuccessLatencyNs", &[Type::DeleteKey, Type::DeleteKeys]),
+    ("S3VolumeContextLatencyNs", &[Type::GetS3VolumeContext]),
+];
+
+/// Buckets that have metrics of their own.
+const BUCKETS_SHOWN_MAX: usize = 1_000;
+
 /// `Num…Ops` counts every operation whose name begins so; the rest is the file system's.
 const GROUPS: [(&str, &str); 3] =
     [("NumVolumeOps", "Volume"), ("NumBucketOps", "Bucket"), ("NumKeyOps", "Key")];
@@ -142,6 +159,16 @@ impl Service {
         let mut performance = records.record("OMPerformanceMetrics");
         performance.rate_ns("PreExecuteLatencyNs", &self.metrics.prepare);
         performance.rate_ns("SubmitToRatisLatencyNs", &self.metrics.submit);
+        for (name, kinds) in LATENCIES {
+            let (mut count, mut nanos) = (0, 0);
+            for kind in kinds {
+                count += self.metrics.calls.calls((*kind).into());
+                nanos += self.metrics.calls.nanos((*kind).into());
+            }
+            performance.counter(&format!("{name}NumOps"), count);
+            performance.gauge(&format!("{name}AvgTime"), nanos.checked_div(count).unwrap_or(0));
+        }
+        self.buckets(records);
         let mut deleting = records.record("DeletingServiceMetrics");
         deleting.context("ozone");
         deleting.counter("NumKeysProcessed", self.metrics.keys_processed.get());
@@ -152,6 +179,31 @@ impl Service {
         deleting.counter("NumDirsPurged", purged.get());
         deleting.counter("NumSubDirsMovedToDeletedDirTable", directories.get());
         deleting.counter("NumSubFilesMovedToDeletedTable", files.get());
+    }
+
+    /// Use and quota of buckets, of the first [`BUCKETS_SHOWN_MAX`].
+    fn buckets(&self, records: &mut Records) {
+        let namespace = Namespace::new(&self.cache, &self.settings.rules);
+        let mut left = BUCKETS_SHOWN_MAX;
+        let scanned = namespace.scan_prefix(tables::BUCKET.slot, b"", None, &mut |row, value| {
+            if let Ok(bucket) = tables::BUCKET.decode(row, value.to_vec().into()) {
+                let mut record = records.record("BucketUtilizationMetrics");
+                record.context("Bucket metrics");
+                record.tag("volumeName", &bucket.volume_name);
+                record.tag("bucketName", &bucket.bucket_name);
+                let used = bucket.used_bytes();
+                let quota = bucket.quota_in_bytes();
+                let free = if quota > 0 { quota.saturating_sub_unsigned(used) } else { -1 };
+                record.gauge("BucketUsedBytes", used).gauge("BucketQuotaBytes", quota);
+                record.gauge("BucketAvailableBytes", free);
+                record.gauge("BucketQuotaNamespace", bucket.quota_in_namespace());
+            }
+            left -= 1;
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        if let Err(error) = scanned {
+            tracing::debug!(%error, "buckets were not read for metrics");
+        }
     }
 
     fn operations(&self, om: &mut Record<'_>) {

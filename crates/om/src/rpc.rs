@@ -11,9 +11,9 @@ use om_core::{Namespace, OmError};
 use om_proto::{OmRequest, PrepareStatusResponse, Status, Type, prepare_status_response};
 use prost::Message;
 
-use crate::metrics;
 use crate::server::Service;
 use crate::submit::encode;
+use crate::{audit, metrics};
 
 /// Name of the protocol in RPC headers.
 pub const PROTOCOL: &str = "org.apache.hadoop.ozone.om.protocol.OzoneManagerProtocol";
@@ -44,6 +44,7 @@ impl Protocol for OzoneManagerProtocol {
         let kind = request.cmd_type;
         let call = self.0.metrics.calls.begin(kind);
         let carried = request.trace_id.clone();
+        let audited = self.0.audit.as_ref().map(|log| (log, audit::begin(&context, &request)));
         let answer = trace::traced(carried.as_deref(), operation(kind), async {
             let answer = if command::is_read(&request) {
                 self.0.read(&context, &request).await
@@ -63,6 +64,9 @@ impl Protocol for OzoneManagerProtocol {
         .await;
         if answer.as_ref().map_or(true, |reply| metrics::is_refusal(reply)) {
             call.fail();
+        }
+        if let Some((log, entry)) = audited {
+            log.note(audit::end(entry, &answer));
         }
         answer
     }

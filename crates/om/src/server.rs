@@ -14,6 +14,7 @@ use hdds_client::scm::{ScmBlockClient, ScmClient};
 use multiraft::{GroupId, Leadership, MultiRaft, PeerId, RaftSettings, Role};
 use om_core::{TableCache, command, tables};
 use ozone_config::Configuration;
+use ozone_daemon::audit::AuditLog;
 use ozone_db::Store;
 use ozone_db_rocks::{RocksSettings, RocksStore};
 use ozone_http::HttpServer;
@@ -58,6 +59,8 @@ pub(crate) struct Service {
     pub own_client_name: String,
     pub own_calls: AtomicU64,
     pub metrics: OmMetrics,
+    /// Who did what, if wanted.
+    pub audit: Option<Arc<AuditLog>>,
     /// Ports that are open, for clients and for HTTP.
     pub rpc_port: OnceLock<u16>,
     pub http_port: u16,
@@ -201,6 +204,7 @@ fn service(
         own_client,
         own_calls: AtomicU64::new(1),
         metrics: OmMetrics::default(),
+        audit: AuditLog::open(conf, "om", "OMAudit", &settings.rpc.host)?,
         rpc_port: OnceLock::new(),
         http_port: settings.http.port,
         started_ms: now_ms(),

@@ -55,6 +55,11 @@ impl CallTable {
         self.slot(kind).map_or(0, |slot| slot.calls.get())
     }
 
+    /// Time of the calls of a type so far, in nanoseconds.
+    pub fn nanos(&self, kind: i32) -> u64 {
+        self.slot(kind).map_or(0, |slot| slot.nanos.get())
+    }
+
     /// Of them those that failed.
     pub fn failures(&self, kind: i32) -> u64 {
         self.slot(kind).map_or(0, |slot| slot.failed.get())

@@ -24,6 +24,17 @@ pub fn register(registry: &Registry, about: &About, sources: Sources) {
         for table in [&calls.location, &calls.block, &calls.datanode] {
             table.collect(records);
         }
+        use hdds_proto::block::Type;
+        let mut performance = records.record("SCMPerformanceMetrics");
+        for (name, kind) in [
+            ("AllocateBlockSuccessLatencyNs", Type::AllocateScmBlock),
+            ("DeleteKeySuccessLatencyNs", Type::DeleteScmKeyBlocks),
+        ] {
+            let count = calls.block.calls(kind.into());
+            let average = calls.block.nanos(kind.into()).checked_div(count).unwrap_or(0);
+            performance.counter(&format!("{name}NumOps"), count);
+            performance.gauge(&format!("{name}AvgTime"), average);
+        }
         let blocks = calls.blocks_allocated.get();
         records.record("SCMPipelineMetrics").context("ozone").counter("NumBlocksAllocated", blocks);
         let heartbeats = calls.datanode.calls(hdds_proto::hdds::Type::SendHeartbeat.into());
@@ -45,6 +56,8 @@ struct Seen {
     nodes: Vec<(NodeHealth, &'static str, [u64; 3])>,
     pipelines: Vec<&'static str>,
     in_safe_mode: bool,
+    datanodes_required: usize,
+    healthy_pipelines: usize,
     leads: bool,
 }
 
@@ -67,6 +80,8 @@ impl Seen {
             nodes: nodes.collect(),
             pipelines: core.ledger.pipelines().map(|pipeline| pipeline.state.name()).collect(),
             in_safe_mode: core.safe_mode.is_active(),
+            datanodes_required: core.rules.safe_mode_datanodes_min,
+            healthy_pipelines: core.ledger.pipelines().filter(|p| p.is_healthy()).count(),
             leads: core.leader_term.is_some(),
         }
     }
@@ -85,7 +100,11 @@ impl Seen {
             let count = self.pipelines.iter().filter(|other| **other == state).count();
             pipelines.gauge(&format!("Num{}Pipelines", capitalized(state)), count);
         }
-        records.record("SafeModeMetrics").gauge("ScmInSafeMode", self.in_safe_mode);
+        let mut safe_mode = records.record("SafeModeMetrics");
+        safe_mode.gauge("ScmInSafeMode", self.in_safe_mode);
+        safe_mode.gauge("CurrentRegisteredDatanodesCount", self.nodes.len());
+        safe_mode.gauge("NumRequiredDatanodesThreshold", self.datanodes_required);
+        safe_mode.gauge("CurrentHealthyPipelinesCount", self.healthy_pipelines);
         records.record("SCMHAMetrics").gauge("SCMHALeaderState", self.leads);
     }
 

@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("torture", &["ozone-client", "hdds-client", "om-proto", "ozone-config"]),
     // frame
     ("ozone-config", &[]),
-    ("ozone-daemon", &["ozone-config"]),
+    ("ozone-daemon", &["ozone-config", "ozone-metrics"]),
     ("ozone-metrics", &[]),
     ("ozone-http", &["ozone-config", "ozone-daemon", "ozone-metrics"]),
     ("chunk-checksum", &["hdds-proto"]),
