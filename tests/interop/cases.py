@@ -405,7 +405,7 @@ def endpoints(setting):
         http_endpoints.run(setting, cluster, client)
 
 
-CASES = {name: replay(name) for name in ("getconf", "volume", "bucket", "key")} | {
+CASES = {name: replay(name) for name in ("getconf", "volume", "bucket", "key", "fs")} | {
     "sizes": sizes, "freon": freon, "both-freons": both_freons, "listing": listing, "restart": restart, "daemons": daemons,
     "disk": disk, "endpoints": endpoints}
 # These judge by a Java tool, whichever client does the rest.
