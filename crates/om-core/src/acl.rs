@@ -3,6 +3,10 @@
 use bytes::Bytes;
 use om_proto::ozone_acl_info::{OzoneAclScope, OzoneAclType};
 use om_proto::{KeyArgs, OzoneAclInfo};
+use ozone_db::DbError;
+
+use crate::layout::{Bucket, Walk};
+use crate::namespace::Namespace;
 
 /// Every right.
 pub const ALL: &[u8] = &[0x80];
@@ -38,6 +42,25 @@ pub fn of_key(user: &str, args: &KeyArgs, parent: &[OzoneAclInfo]) -> Vec<OzoneA
     }
     inherit(&mut acls, parent, OzoneAclScope::Access);
     acls
+}
+
+/// [`of_key`], where the longest prefix with default ACLs goes before the folder.
+///
+/// # Errors
+/// The store failed.
+pub fn of_key_in(
+    ns: &Namespace<'_>,
+    bucket: &Bucket,
+    walk: &Walk,
+    user: &str,
+    args: &KeyArgs,
+) -> Result<Vec<OzoneAclInfo>, DbError> {
+    let prefix = ns.prefix_acls(&bucket.flat_row(&args.key_name))?;
+    let is_default = |acl: &OzoneAclInfo| acl.acl_scope == i32::from(OzoneAclScope::Default);
+    Ok(match prefix {
+        Some(acls) if acls.iter().any(is_default) => of_key(user, args, &acls),
+        _ => of_key(user, args, walk.parent_acls(bucket)),
+    })
 }
 
 /// ACLs of a new folder: default ones stay default ones.

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use om_proto::{BucketInfo, VolumeInfo};
@@ -93,17 +93,31 @@ pub struct TableCache {
     /// Decoded: every request reads one of each.
     pub(crate) volumes: Resident<VolumeInfo>,
     pub(crate) buckets: Resident<BucketInfo>,
+    /// Whether any prefix may have ACLs: most clusters have none, and no key pays for looking.
+    prefixes: AtomicBool,
 }
 
 impl TableCache {
     /// An empty cache over `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
+        let mut prefixes = false;
+        // A store that cannot tell is asked each time.
+        let asked = store.visit(tables::ALL[tables::PREFIX.slot], Range::from(b""), &mut |_, _| {
+            prefixes = true;
+            ControlFlow::Break(())
+        });
         Self {
+            prefixes: AtomicBool::new(prefixes || asked.is_err()),
             store,
             generations: RwLock::default(),
             volumes: Resident::default(),
             buckets: Resident::default(),
         }
+    }
+
+    /// Whether any prefix may have ACLs.
+    pub(crate) fn has_prefixes(&self) -> bool {
+        self.prefixes.load(Ordering::Acquire)
     }
 
     /// The database below.
@@ -197,6 +211,9 @@ impl TableCache {
         for Change { slot, key, value } in changes {
             let resident =
                 (slot == tables::BUCKET.slot || slot == tables::VOLUME.slot).then(|| key.clone());
+            if slot == tables::PREFIX.slot {
+                self.prefixes.store(true, Ordering::Release);
+            }
             if current.tables[slot].write().insert(key, value).is_none() {
                 added += 1;
             }

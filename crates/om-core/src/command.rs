@@ -28,6 +28,7 @@ use ozone_db::DbError;
 use crate::cache::Change;
 use crate::error::{Failure, OmError};
 use crate::namespace::{At, Namespace};
+use crate::rights;
 
 /// Who asks, when, and the one id that the request may use: stamped by the leader.
 #[derive(Clone, Copy)]
@@ -146,6 +147,7 @@ macro_rules! writes {
             CreateDirectory create_directory_request,
             PurgeDirectories purge_directories_request,
             SetTimes set_times_request,
+            RecoverLease recover_lease_request,
             InitiateMultiPartUpload initiate_multi_part_upload_request,
             CommitMultiPartUpload commit_multi_part_upload_request,
             CompleteMultiPartUpload complete_multi_part_upload_request,
@@ -157,6 +159,8 @@ macro_rules! writes {
             PutObjectTagging put_object_tagging_request,
             DeleteObjectTagging delete_object_tagging_request,
             EchoRpc echo_rpc_request,
+            SetS3Secret set_s3_secret_request,
+            RevokeS3Secret revoke_s3_secret_request,
         }
     };
 }
@@ -222,12 +226,32 @@ pub fn refuse(reply: &mut OmResponse, error: OmError) {
 ///
 /// # Errors
 /// See [`Write::prepare`]; INVALID_REQUEST where the request has no body,
-/// NOT_SUPPORTED_OPERATION for kinds that are not served.
+/// NOT_SUPPORTED_OPERATION for kinds that are not served, PERMISSION_DENIED for what the caller may
+/// not do.
 pub fn prepare(
     request: &mut OmRequest,
     ns: &Namespace<'_>,
     caller: &Caller<'_>,
 ) -> Result<Option<BlocksWanted>, Failure> {
+    let wanted = prepare_one(request, ns, caller)?;
+    rights::check(request, ns, caller)?;
+    Ok(wanted)
+}
+
+fn prepare_one(
+    request: &mut OmRequest,
+    ns: &Namespace<'_>,
+    caller: &Caller<'_>,
+) -> Result<Option<BlocksWanted>, Failure> {
+    if request.cmd_type == i32::from(Type::GetS3Secret) {
+        let name = Type::GetS3Secret.as_str_name();
+        let get = body(request.get_s3_secret_request.as_deref_mut(), name)?;
+        if server::s3_secret::prepare_get(get, ns, caller)? {
+            let drawn = server::s3_secret::draw(caller, &get.kerberos_id);
+            request.update_get_s3_secret_request = Some(Box::new(drawn));
+        }
+        return Ok(None);
+    }
     macro_rules! prepare_one {
         ($($kind:ident $field:ident,)*) => {
             match Type::try_from(request.cmd_type) {
@@ -285,6 +309,11 @@ fn apply_to(
     ns: &mut Namespace<'_>,
     reply: &mut OmResponse,
 ) -> Result<(), Failure> {
+    if request.cmd_type == i32::from(Type::GetS3Secret) {
+        let get = body(request.get_s3_secret_request.take(), Type::GetS3Secret.as_str_name())?;
+        let drawn = request.update_get_s3_secret_request.take().map(|drawn| *drawn);
+        return server::s3_secret::apply_get(*get, drawn, ns, reply);
+    }
     macro_rules! apply_one {
         ($($kind:ident $field:ident,)*) => {
             match Type::try_from(request.cmd_type) {
@@ -358,6 +387,7 @@ fn read_one(
     caller: &Caller<'_>,
     reply: &mut OmResponse,
 ) -> Result<Read, Failure> {
+    rights::check(request, ns, caller)?;
     let name = kind.as_str_name();
     match kind {
         Type::InfoVolume => {
@@ -411,6 +441,10 @@ fn read_one(
             let body = body(request.get_object_tagging_request.as_deref(), name)?;
             key::tags::read(body, ns, reply)
         }
+        Type::ListOpenFiles => {
+            let body = body(request.list_open_files_request.as_deref(), name)?;
+            key::list_open::read(body, ns, reply)
+        }
         Type::ListMultipartUploads => {
             let body = body(request.list_multipart_uploads_request.as_deref(), name)?;
             multipart::list_uploads::read(body, ns, reply)
@@ -440,6 +474,20 @@ pub fn keys_in(reply: &mut OmResponse) -> Vec<&mut KeyInfo> {
         keys.extend(list.statuses.iter_mut().filter_map(|status| status.key_info.as_mut()));
     }
     keys
+}
+
+/// The blocks that a client needs for lease recovery: the last visible one and the last two of the
+/// open file.
+pub fn blocks_under_recovery(reply: &mut OmResponse) -> Vec<&mut KeyLocation> {
+    fn last(key: Option<&mut KeyInfo>, count: usize) -> impl Iterator<Item = &mut KeyLocation> {
+        let list = key.and_then(|key| key.key_location_list.last_mut());
+        list.into_iter().flat_map(move |list| list.key_locations.iter_mut().rev().take(count))
+    }
+    let Some(response) = reply.recover_lease_response.as_mut() else { return Vec::new() };
+    let mut blocks = Vec::new();
+    blocks.extend(last(response.key_info.as_mut(), 1));
+    blocks.extend(last(response.open_key_info.as_mut(), 2));
+    blocks
 }
 
 #[cfg(test)]

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use om_proto::{
-    BucketLayoutProto, BucketNameInfo, DeleteOpenKeysRequest, ExpiredMultipartUploadInfo,
-    ExpiredMultipartUploadsBucket, KeyInfo, MultipartKeyInfo, MultipartUploadsExpiredAbortRequest,
-    OpenKey, OpenKeyBucket, PurgeDirectoriesRequest, PurgePathRequest,
+    BucketLayoutProto, BucketNameInfo, CommitKeyRequest, DeleteOpenKeysRequest,
+    ExpiredMultipartUploadInfo, ExpiredMultipartUploadsBucket, KeyArgs, KeyInfo, MultipartKeyInfo,
+    MultipartUploadsExpiredAbortRequest, OpenKey, OpenKeyBucket, PurgeDirectoriesRequest,
+    PurgePathRequest,
 };
 use ozone_db::DbError;
 
+use crate::key;
 use crate::layout::folder_as_key;
 use crate::namespace::Namespace;
 use crate::tables::{self, Table};
@@ -96,7 +98,11 @@ pub fn expired_open_keys(
         each_row(ns, table, b"/", |row, key: KeyInfo| {
             // Overwriting keeps the creation time of the old key; opening and every new block set
             // the modification time.
-            if key.modification_time < before && !is_upload(&key) {
+            // What an hsync made visible must be committed, not given up.
+            let is_visible = key::hsync_client(&key).is_some();
+            let is_old =
+                if is_visible { key::is_dead(&key) } else { key.modification_time < before };
+            if is_old && !is_upload(&key) {
                 count += 1;
                 let open = OpenKey { name: row, ..OpenKey::default() };
                 expired.entry((key.volume_name, key.bucket_name)).or_default().push(open);
@@ -118,6 +124,58 @@ pub fn expired_open_keys(
         }
     }
     Ok(requests)
+}
+
+/// Open files that were made visible by an hsync, whose writer has been silent since `before` (ms since
+/// 1970): each is committed as far as it is visible. At most `limit`.
+///
+/// # Errors
+/// The store failed.
+pub fn abandoned_files(
+    ns: &Namespace<'_>,
+    before: u64,
+    limit: usize,
+) -> Result<Vec<CommitKeyRequest>, DbError> {
+    let mut abandoned = Vec::new();
+    for (open_keys, keys) in
+        [(&tables::OPEN_KEY, &tables::KEY), (&tables::OPEN_FILE, &tables::FILE)]
+    {
+        let mut rows = Vec::new();
+        each_row(ns, open_keys, b"/", |row, open: KeyInfo| {
+            let recovering = key::metadata(&open, key::mark::LEASE_RECOVERY).is_some();
+            if let Some(client) = key::hsync_client(&open)
+                && !key::is_dead(&open)
+                && !recovering
+                && open.modification_time <= before
+            {
+                rows.push((row, client, open));
+            }
+            if rows.len() >= limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        for (row, client_id, open) in rows {
+            let Some((row, _)) = row.rsplit_once('/') else { continue };
+            let Some(visible) = ns.get(keys, row.as_bytes())? else { continue };
+            let key_args = KeyArgs {
+                volume_name: visible.volume_name,
+                bucket_name: visible.bucket_name,
+                key_name: open.key_name,
+                data_size: Some(visible.data_size),
+                r#type: Some(visible.r#type),
+                factor: visible.factor,
+                ec_replication_config: visible.ec_replication_config,
+                modification_time: Some(visible.modification_time),
+                key_locations: visible
+                    .key_location_list
+                    .into_iter()
+                    .next_back()
+                    .map(|list| list.key_locations)
+                    .unwrap_or_default(),
+                ..KeyArgs::default()
+            };
+            abandoned.push(CommitKeyRequest { key_args, client_id, hsync: None, recovery: None });
+        }
+    }
+    Ok(abandoned)
 }
 
 /// The open key of a multipart upload, which expires with its upload.

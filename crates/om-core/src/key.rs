@@ -1,6 +1,8 @@
 //! What is done with the blocks of a key.
 
+use hdds_proto::hdds::KeyValue;
 use om_proto::{KeyInfo, KeyLocation, KeyLocationList, RepeatedKeyInfo};
+use ozone_db::DbError;
 
 use crate::layout::Bucket;
 use crate::namespace::{At, Namespace};
@@ -68,6 +70,56 @@ pub fn replicated_blocks(key: &KeyInfo) -> u64 {
 /// A value of the key's metadata.
 pub fn metadata<'a>(key: &'a KeyInfo, name: &str) -> Option<&'a str> {
     key.metadata.iter().find(|pair| pair.key == name).and_then(|pair| pair.value.as_deref())
+}
+
+/// Marks in the metadata of open and finished keys, by which leases work (`OzoneConsts`).
+pub mod mark {
+    /// On both: the client id (signed) of the writer that made the data of an open key visible.
+    pub const HSYNC_CLIENT: &str = "hsyncClientId";
+    /// On an open key: somebody else is about to close it.
+    pub const LEASE_RECOVERY: &str = "leaseRecovery";
+    /// On an open key: its visible half was deleted.
+    pub const DELETED: &str = "deletedHsyncKey";
+    /// On an open key: another writer replaced its visible half.
+    pub const OVERWRITTEN: &str = "overwrittenHsyncKey";
+}
+
+/// Sets a value of the key's metadata.
+pub fn set_metadata(key: &mut KeyInfo, name: &str, value: &str) {
+    key.metadata.retain(|pair| pair.key != name);
+    key.metadata.push(KeyValue { key: name.to_owned(), value: Some(value.to_owned()) });
+}
+
+/// The writer that still has the key open after an hsync.
+pub fn hsync_client(key: &KeyInfo) -> Option<u64> {
+    metadata(key, mark::HSYNC_CLIENT)?.parse().ok().map(i64::cast_unsigned)
+}
+
+/// Whether an open key takes nothing any more, because its visible half is gone.
+pub fn is_dead(open: &KeyInfo) -> bool {
+    [mark::DELETED, mark::OVERWRITTEN].iter().any(|mark| metadata(open, mark).is_some())
+}
+
+/// Marks the open key of a writer whose visible half goes away.
+///
+/// # Errors
+/// The store failed.
+pub fn mark_writer(
+    ns: &mut Namespace<'_>,
+    bucket: &Bucket,
+    row: &[u8],
+    visible: &KeyInfo,
+    mark: &str,
+    at: At,
+) -> Result<(), DbError> {
+    let Some(client) = hsync_client(visible) else { return Ok(()) };
+    let row = tables::with_id(row, client);
+    if let Some(mut open) = ns.get(bucket.layout.open_keys(), &row)? {
+        set_metadata(&mut open, mark, "true");
+        open.update_id = Some(at.index);
+        ns.put(bucket.layout.open_keys(), row, &open);
+    }
+    Ok(())
 }
 
 /// Hands the blocks of a key, which must have its full name, to the key deleting service.

@@ -151,7 +151,8 @@ impl Bucket {
     /// The row of a name in a flat layout.
     pub fn flat_row(&self, name: &str) -> Vec<u8> {
         let (volume, bucket) = self.names();
-        tables::flat_key(volume, bucket, name)
+        // The key `/` is spelled so by Java (`OmMetadataManagerImpl.getOzoneKey`).
+        tables::flat_key(volume, bucket, if name == "/" { "" } else { name })
     }
 
     /// The row of an existing key or folder.

@@ -23,6 +23,7 @@ pub mod names;
 pub mod namespace;
 pub mod quota;
 pub mod replication;
+pub mod rights;
 pub mod rules;
 pub mod tables;
 

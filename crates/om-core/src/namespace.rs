@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use om_proto::{BucketInfo, Status, VolumeInfo};
+use om_proto::{BucketInfo, OzoneAclInfo, Status, VolumeInfo};
 use ozone_db::{DbError, Range, prefix_end};
 use prost::Message;
 
@@ -140,6 +140,24 @@ impl<'a> Namespace<'a> {
         Ok(found)
     }
 
+    /// The ACLs of the longest prefix of `row` that has some; `row` is `/<volume>/<bucket>/<key>`.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn prefix_acls(&self, row: &[u8]) -> Result<Option<Vec<OzoneAclInfo>>, DbError> {
+        if !self.cache.has_prefixes() {
+            return Ok(None);
+        }
+        let mut end = row.len();
+        while let Some(slash) = row[..end].iter().rposition(|byte| *byte == b'/') {
+            if let Some(prefix) = self.get(&tables::PREFIX, &row[..=slash])? {
+                return Ok(Some(prefix.acls));
+            }
+            end = slash;
+        }
+        Ok(None)
+    }
+
     /// About how many rows a table holds.
     ///
     /// # Errors
@@ -183,14 +201,9 @@ impl<'a> Namespace<'a> {
         while let (Some(volume), Some(bucket)) = (&info.source_volume, &info.source_bucket) {
             let next = (volume.clone(), bucket.clone());
             if visited.contains(&next) || visited.len() > LINK_HOPS_MAX {
-                let chain: Vec<String> = visited
-                    .iter()
-                    .chain([&next])
-                    .map(|(volume, bucket)| format!("{volume}/{bucket}"))
-                    .collect();
                 return Err(Failure::new(
                     Status::DetectedLoopInBucketLinks,
-                    format!("Detected loop in bucket links. {}", chain.join(" -> ")),
+                    "Detected loop in bucket links",
                 ));
             }
             info = self.bucket_row(&next.0, &next.1)?;

@@ -34,7 +34,14 @@ pub fn from_proto(
             ReplicationType::None => Ok(None),
             ReplicationType::Ratis | ReplicationType::StandAlone => {
                 let factor = factor.unwrap_or(0);
-                Err(invalid(format!("Replication factor {factor} is not supported")))
+                Err(invalid(format!(
+                    "Invalid replication config: {}/{}",
+                    kind.as_str_name(),
+                    match factor {
+                        0 => "ZERO".to_owned(),
+                        factor => factor.to_string(),
+                    }
+                )))
             }
             ReplicationType::Ec => {
                 Err(invalid("The EC replication config is missing or invalid".to_owned()))
@@ -57,10 +64,7 @@ pub fn check_allowed(replication: ReplicationConfig) -> Result<(), OmError> {
     if EC_ALLOWED.contains(&(ec.data, ec.parity)) && EC_CHUNK_KB_ALLOWED.contains(&chunk) {
         return Ok(());
     }
-    Err(OmError::new(
-        Status::InvalidRequest,
-        format!("Invalid replication config for type EC and replication {ec}"),
-    ))
+    Err(OmError::new(Status::InvalidRequest, format!("Invalid replication config: EC{{{ec}}}")))
 }
 
 /// The client's wish, else the bucket's default, else the server's

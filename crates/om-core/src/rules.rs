@@ -3,6 +3,36 @@
 use hdds_types::ReplicationConfig;
 use om_proto::BucketLayoutProto;
 
+use crate::command::Caller;
+
+/// Users and groups with rights of their own.
+#[derive(Clone, Debug, Default)]
+pub struct Admins {
+    /// Short names of users; `*` is everybody.
+    pub users: Vec<String>,
+    /// Groups.
+    pub groups: Vec<String>,
+}
+
+impl Admins {
+    /// Whether the caller is one of them.
+    pub fn include(&self, caller: &Caller<'_>) -> bool {
+        self.users.iter().any(|user| user == "*" || user == caller.user)
+            || (!self.groups.is_empty()
+                && caller
+                    .groups
+                    .primary(caller.user)
+                    .is_some_and(|group| self.groups.iter().any(|other| **other == *group)))
+    }
+}
+
+impl Rules {
+    /// Whether the caller may do everything.
+    pub fn is_admin(&self, caller: &Caller<'_>) -> bool {
+        self.admins.include(caller)
+    }
+}
+
 /// Settings that handlers consult.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -32,6 +62,18 @@ pub struct Rules {
     pub s3_volume: String,
     /// `ozone.om.volume.listall.allowed`.
     pub list_all_volumes: bool,
+    /// Who may do everything; `ozone.administrators`, its groups, and the user of the OM.
+    pub admins: Admins,
+    /// `ozone.readonly.administrators` and groups: who may see everything.
+    pub read_only_admins: Admins,
+    /// ACLs are enforced: `ozone.acl.enabled` where authorization works at all, that is in a secure
+    /// cluster or with `ozone.test.authorization.enabled`.
+    pub acls_enforced: bool,
+    /// `ozone.fs.hsync.enabled` and `ozone.hbase.enhancements.allowed`: open files may be read up to
+    /// their last hsync, and taken over by lease recovery.
+    pub hsync: bool,
+    /// `ozone.om.lease.soft.limit`, in ms: for so long nobody but the writer may close an open file.
+    pub lease_soft_limit_ms: u64,
 }
 
 impl Default for Rules {
@@ -50,6 +92,11 @@ impl Default for Rules {
             buckets_max: 100_000,
             s3_volume: "s3v".to_owned(),
             list_all_volumes: true,
+            admins: Admins::default(),
+            read_only_admins: Admins::default(),
+            acls_enforced: false,
+            hsync: false,
+            lease_soft_limit_ms: 60_000,
         }
     }
 }

@@ -5,9 +5,10 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use om_proto::storage::{PersistedPrefixInfo, PersistedUserVolumeInfo};
+use om_proto::storage::PersistedUserVolumeInfo;
 use om_proto::{
-    BucketInfo, DirectoryInfo, KeyInfo, MultipartKeyInfo, RepeatedKeyInfo, S3Secret, VolumeInfo,
+    BucketInfo, DirectoryInfo, KeyInfo, MultipartKeyInfo, PrefixInfo, RepeatedKeyInfo, S3Secret,
+    VolumeInfo,
 };
 use ozone_db::{DbError, TableDef, codec};
 use prost::Message;
@@ -92,8 +93,8 @@ pub const TRANSACTION_INFO: &str = ALL[10];
 pub const TRANSACTION_INFO_KEY: &[u8] = b"#TRANSACTIONINFO";
 /// `/<volume>/<bucket>/<key>/<upload id>`: uploads under way, of all layouts.
 pub static MULTIPART_INFO: Table<MultipartKeyInfo> = Table::new(11);
-/// `/<volume>/<bucket>/<prefix>/`: ACLs of prefixes.
-pub static PREFIX: Table<PersistedPrefixInfo> = Table::new(13);
+/// `/<volume>/<bucket>/<prefix>/`: ACLs of prefixes (`PersistedPrefixInfo`, which has the same fields).
+pub static PREFIX: Table<PrefixInfo> = Table::new(13);
 /// `<access id>`.
 pub static S3_SECRET: Table<S3Secret> = Table::new(14);
 /// `/<volume>/<bucket>/<snapshot>`.

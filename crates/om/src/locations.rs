@@ -38,11 +38,23 @@ impl Locations {
     /// # Errors
     /// SCM does not answer, or does not know a container.
     pub async fn fill(&self, keys: Vec<&mut KeyInfo>, refresh: bool) -> Result<(), ScmError> {
-        let mut blocks: Vec<&mut KeyLocation> = keys
+        let blocks: Vec<&mut KeyLocation> = keys
             .into_iter()
             .flat_map(|key| key.key_location_list.iter_mut())
             .flat_map(|list| list.key_locations.iter_mut())
             .collect();
+        self.fill_blocks(blocks, refresh).await
+    }
+
+    /// [`Self::fill`] for some blocks.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn fill_blocks(
+        &self,
+        mut blocks: Vec<&mut KeyLocation>,
+        refresh: bool,
+    ) -> Result<(), ScmError> {
         let containers: BTreeSet<i64> = blocks.iter().map(|block| container_of(block)).collect();
         let mut found = self.find(containers, refresh).await?;
         for block in &mut blocks {

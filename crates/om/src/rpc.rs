@@ -41,6 +41,10 @@ impl Protocol for OzoneManagerProtocol {
         if let Some(message) = command::volume::malformed(&request) {
             return Err(RpcError::new("java.lang.IllegalStateException", message));
         }
+        if request.cmd_type == i32::from(Type::CheckVolumeAccess) {
+            let message = "This operation is not supported.";
+            return Err(RpcError::new("java.lang.UnsupportedOperationException", message));
+        }
         let kind = request.cmd_type;
         let call = self.0.metrics.calls.begin(kind);
         let carried = request.trace_id.clone();

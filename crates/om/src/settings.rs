@@ -7,6 +7,7 @@ use anyhow::Context;
 use hdds_client::addresses::{self, HostPort, suffixed};
 use hdds_types::ReplicationConfig;
 use om_core::Rules;
+use om_core::rules::Admins;
 use om_proto::BucketLayoutProto;
 use ozone_config::{Configuration, Unit};
 use ozone_daemon::directories::metadata_directory;
@@ -70,6 +71,8 @@ pub struct Settings {
     pub open_key_expiry: Duration,
     /// `ozone.om.open.key.cleanup.limit.per.task`, 1,000 keys.
     pub open_key_cleanup_limit: usize,
+    /// `ozone.om.lease.hard.limit`, 7 d: after that an open file with an hsync is closed as it is.
+    pub lease_hard_limit: Duration,
     /// `ozone.om.open.mpu.cleanup.service.interval`, 24 h.
     pub upload_cleanup_interval: Duration,
     /// `ozone.om.open.mpu.expire.threshold`, 30 d.
@@ -159,6 +162,11 @@ impl Settings {
             )?,
             open_key_cleanup_limit: conf
                 .integer("ozone.om.open.key.cleanup.limit.per.task", 1_000)?,
+            lease_hard_limit: seconds(
+                "ozone.om.lease.hard.limit",
+                7 * 24 * 3600,
+                Unit::Milliseconds,
+            )?,
             upload_cleanup_interval: seconds(
                 "ozone.om.open.mpu.cleanup.service.interval",
                 24 * 3600,
@@ -207,6 +215,20 @@ fn own_key(conf: &Configuration, key: &str, service: &str, node: &str) -> String
     if conf.is_set(&own) { own } else { key.to_owned() }
 }
 
+/// The user of the Ozone Manager is always an administrator.
+fn admins(conf: &Configuration) -> anyhow::Result<Admins> {
+    let mut users = conf.list("ozone.administrators")?;
+    users.push(crate::users::process_user());
+    Ok(Admins { users, groups: conf.list("ozone.administrators.groups")? })
+}
+
+/// A duration that the namespace compares with its own times.
+fn milliseconds(conf: &Configuration, key: &str, default_seconds: u64) -> anyhow::Result<u64> {
+    let default = Duration::from_secs(default_seconds);
+    let duration = conf.duration(key, default, Unit::Milliseconds)?;
+    Ok(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
 fn rules(conf: &Configuration) -> anyhow::Result<Rules> {
     let default = Rules::default();
     let kind = conf.string("ozone.server.default.replication.type", "RATIS")?;
@@ -239,5 +261,17 @@ fn rules(conf: &Configuration) -> anyhow::Result<Rules> {
         s3_volume: conf.string("ozone.s3g.volume.name", &default.s3_volume)?,
         list_all_volumes: conf
             .boolean("ozone.om.volume.listall.allowed", default.list_all_volumes)?,
+        admins: admins(conf)?,
+        read_only_admins: Admins {
+            users: conf.list("ozone.readonly.administrators")?,
+            groups: conf.list("ozone.readonly.administrators.groups")?,
+        },
+        acls_enforced: conf.boolean("ozone.acl.enabled", false)?
+            && conf.boolean("ozone.authorization.enabled", true)?
+            && (conf.boolean("ozone.security.enabled", false)?
+                || conf.boolean("ozone.test.authorization.enabled", false)?),
+        hsync: conf.boolean("ozone.fs.hsync.enabled", default.hsync)?
+            && conf.boolean("ozone.hbase.enhancements.allowed", false)?,
+        lease_soft_limit_ms: milliseconds(conf, "ozone.om.lease.soft.limit", 60)?,
     })
 }

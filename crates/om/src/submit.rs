@@ -8,7 +8,7 @@ use hadoop_rpc::server::{CallContext, RpcError};
 use multiraft::{ClientRequest, RaftError, Role};
 use om_core::command::{self, Caller};
 use om_core::{Namespace, OmError};
-use om_proto::{LayoutVersion, OmRequest, OmResponse, Status, UserInfo};
+use om_proto::{LayoutVersion, OmRequest, OmResponse, Status, Type, UserInfo};
 use prost::Message;
 
 use crate::server::Service;
@@ -74,9 +74,32 @@ impl Service {
             command::refuse(&mut reply, refusal);
             return Ok(encode(&reply));
         }
+        let is_recovery = request.cmd_type == i32::from(Type::RecoverLease);
         let reply = self.propose(client, call, request).await;
         self.metrics.submit.took(proposed.elapsed());
-        reply
+        match reply {
+            Ok(reply) if is_recovery => Ok(self.with_pipelines(reply).await),
+            reply => reply,
+        }
+    }
+
+    /// Where the last blocks of a file under recovery are; a client without that cannot go on, but may
+    /// ask again.
+    async fn with_pipelines(&self, bytes: Bytes) -> Bytes {
+        let Ok(mut reply) = OmResponse::decode(bytes.clone()) else { return bytes };
+        let blocks = command::blocks_under_recovery(&mut reply);
+        if blocks.is_empty() {
+            return bytes;
+        }
+        match self.locations.fill_blocks(blocks, true).await {
+            Ok(()) => encode(&reply),
+            Err(error) => {
+                let error = OmError::new(Status::ScmGetPipelineException, error.to_string());
+                reply.recover_lease_response = None;
+                command::refuse(&mut reply, error);
+                encode(&reply)
+            }
+        }
     }
 
     /// A write of the OM itself.

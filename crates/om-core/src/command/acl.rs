@@ -5,20 +5,46 @@ pub mod get;
 
 use std::sync::Arc;
 
+use om_proto::ozone_acl_info::OzoneAclScope;
 use om_proto::ozone_obj::ObjectType;
-use om_proto::{BucketInfo, KeyInfo, OzoneAclInfo, OzoneObj, Status, VolumeInfo};
+
+use om_proto::{BucketInfo, KeyInfo, OzoneAclInfo, OzoneObj, PrefixInfo, Status, VolumeInfo};
 
 use crate::error::{Failure, OmError};
 use crate::layout::{Bucket, Leaf, key_as_folder};
 use crate::names;
-use crate::namespace::Namespace;
+use crate::namespace::{At, Namespace};
 use crate::tables;
 
 /// What has ACLs, with its row.
 enum Owner {
     Volume(VolumeInfo),
     Bucket(BucketInfo),
-    Key { bucket: Box<Bucket>, key: KeyInfo, is_folder: bool },
+    Key {
+        bucket: Box<Bucket>,
+        key: KeyInfo,
+        is_folder: bool,
+    },
+    /// Without a row yet if it has no ids.
+    Prefix(PrefixInfo),
+}
+
+/// A prefix that nobody gave ACLs: those that it will have from above.
+fn new_prefix(ns: &Namespace<'_>, bucket: &Bucket, row: &[u8]) -> Result<PrefixInfo, Failure> {
+    let above = ns.prefix_acls(&row[..row.len() - 1])?;
+    let mut acls = Vec::new();
+    crate::acl::inherit(&mut acls, &above.unwrap_or_default(), OzoneAclScope::Access);
+    if acls.is_empty() {
+        crate::acl::inherit(&mut acls, &bucket.info.acls, OzoneAclScope::Access);
+    }
+    let name = String::from_utf8_lossy(row).into_owned();
+    Ok(PrefixInfo { name, acls, ..PrefixInfo::default() })
+}
+
+/// Every way to the ACLs of a missing key has its own words.
+fn missing_key(bucket: &Bucket, object: &OzoneObj, key: &str) -> Failure {
+    let name = if bucket.layout.is_tree() { key } else { &object.path };
+    Failure::new(Status::KeyNotFound, format!("Key not found. Key:{name}"))
 }
 
 impl Owner {
@@ -44,16 +70,21 @@ impl Owner {
                     Leaf::Folder(key) => {
                         Ok(Self::Key { bucket: Box::new(bucket), key, is_folder: true })
                     }
-                    Leaf::Free | Leaf::BelowFile(_) => Err(Failure::new(
-                        Status::KeyNotFound,
-                        format!("Key not found. Key:{}", object.path),
-                    )),
+                    Leaf::Free | Leaf::BelowFile(_) => Err(missing_key(&bucket, object, key)),
                 }
             }
-            (ObjectType::Prefix, ..) => Err(Failure::new(
-                Status::NotSupportedOperation,
-                "ACLs of prefixes are not supported by this Ozone Manager",
-            )),
+            (ObjectType::Prefix, Some(volume), Some(bucket), Some(prefix)) => {
+                if !prefix.ends_with('/') {
+                    let message = format!("Missing trailing slash '/' in prefix name: {prefix}");
+                    return Err(Failure::new(Status::InvalidPathInAclRequest, message));
+                }
+                let bucket = ns.resolve(volume, bucket)?;
+                let row = bucket.flat_row(prefix);
+                Ok(Self::Prefix(match ns.get(&tables::PREFIX, &row)? {
+                    Some(prefix) => prefix,
+                    None => new_prefix(ns, &bucket, &row)?,
+                }))
+            }
             _ => Err(OmError::new(
                 Status::InvalidPathInAclRequest,
                 format!("Invalid path in ACL request: {}", object.path),
@@ -67,7 +98,13 @@ impl Owner {
             Self::Volume(info) => &info.volume_acls,
             Self::Bucket(info) => &info.acls,
             Self::Key { key, .. } => &key.acls,
+            Self::Prefix(info) => &info.acls,
         }
+    }
+
+    /// Whether it stays as it is without an edit: a volume's answer is a success all the same.
+    fn is_volume(&self) -> bool {
+        matches!(self, Self::Volume(_))
     }
 
     fn acls_mut(&mut self) -> &mut Vec<OzoneAclInfo> {
@@ -75,6 +112,7 @@ impl Owner {
             Self::Volume(info) => &mut info.volume_acls,
             Self::Bucket(info) => &mut info.acls,
             Self::Key { key, .. } => &mut key.acls,
+            Self::Prefix(info) => &mut info.acls,
         }
     }
 
@@ -90,6 +128,18 @@ impl Owner {
                 info.update_id = Some(index);
                 info.modification_time = now.or(info.modification_time);
                 ns.put_bucket(&info);
+            }
+            Self::Prefix(mut info) => {
+                let row = info.name.clone().into_bytes();
+                if info.acls.is_empty() {
+                    ns.remove(&tables::PREFIX, row);
+                    return;
+                }
+                if info.object_id.is_none() {
+                    info.object_id = Some(At { term: 0, index }.object_id(0));
+                }
+                info.update_id = Some(index);
+                ns.put(&tables::PREFIX, row, &info);
             }
             Self::Key { bucket, mut key, is_folder } => {
                 key.update_id = Some(index);

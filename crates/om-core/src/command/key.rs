@@ -8,9 +8,11 @@ pub mod delete_batch;
 pub mod delete_open;
 pub mod info;
 pub mod list;
+pub mod list_open;
 pub mod lookup;
 pub(crate) mod open;
 pub mod purge;
+pub mod recover_lease;
 pub mod rename;
 pub mod rename_batch;
 pub mod set_times;
@@ -35,7 +37,7 @@ pub(crate) fn stamp(args: &mut KeyArgs, bucket: &Bucket, caller: &Caller<'_>) {
 /// Puts the caller and his group in front of the ACLs of a new key.
 pub(crate) fn stamp_new(args: &mut KeyArgs, caller: &Caller<'_>) {
     args.acls = caller.acls().chain(std::mem::take(&mut args.acls)).collect();
-    args.owner_name.get_or_insert_with(|| caller.user.to_owned());
+    args.owner_name.get_or_insert_default();
 }
 
 /// Follows links and stamps a request about an existing key.

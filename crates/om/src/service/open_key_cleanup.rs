@@ -29,7 +29,7 @@ async fn round(service: &Service) -> Result<usize, Stopped> {
         let before = now_ms().saturating_sub(age);
         deletion::expired_open_keys(&namespace, before, settings.open_key_cleanup_limit)?
     };
-    let mut expired = 0;
+    let mut expired = close_abandoned(service).await?;
     for plan in plans {
         expired += plan.open_keys_per_bucket.iter().map(|bucket| bucket.keys.len()).sum::<usize>();
         service
@@ -42,4 +42,27 @@ async fn round(service: &Service) -> Result<usize, Stopped> {
     }
     service.metrics.open_keys_cleaned.add(expired as u64);
     Ok(expired)
+}
+
+/// Closes files whose writer went away after an hsync, as far as they are visible.
+async fn close_abandoned(service: &Service) -> Result<usize, Stopped> {
+    let settings = &service.settings;
+    let age = u64::try_from(settings.lease_hard_limit.as_millis()).unwrap_or(u64::MAX);
+    let commits = {
+        let namespace = Namespace::new(&service.cache, &settings.rules);
+        let before = now_ms().saturating_sub(age);
+        deletion::abandoned_files(&namespace, before, settings.open_key_cleanup_limit)?
+    };
+    let count = commits.len();
+    for commit in commits {
+        // A refusal means that the writer came back or the file went away.
+        service
+            .write_own(OmRequest {
+                cmd_type: Type::CommitKey.into(),
+                commit_key_request: Some(Box::new(commit)),
+                ..OmRequest::default()
+            })
+            .await?;
+    }
+    Ok(count)
 }

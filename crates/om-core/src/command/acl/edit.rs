@@ -11,22 +11,31 @@ use crate::command::{BlocksWanted, Caller, Write};
 use crate::error::Failure;
 use crate::namespace::{At, Namespace};
 
-/// Changes the ACLs of an object; whether that had an effect.
+/// What an edit did.
+struct Edited {
+    /// It had an effect.
+    changed: bool,
+    /// `OMResponse.success`: without effect only volumes succeed.
+    success: bool,
+}
+
+/// Changes the ACLs of an object. A new prefix may only be added to or set.
 fn edit(
     ns: &mut Namespace<'_>,
     object: &OzoneObj,
     at: At,
     now: Option<u64>,
     change: impl FnOnce(&mut Vec<OzoneAclInfo>),
-) -> Result<bool, Failure> {
+) -> Result<Edited, Failure> {
     let mut owner = Owner::find(ns, object)?;
     let before = owner.acls().to_vec();
     change(owner.acls_mut());
     let changed = owner.acls() != before;
+    let success = changed || owner.is_volume();
     if changed {
         owner.put(ns, at.index, now);
     }
-    Ok(changed)
+    Ok(Edited { changed, success })
 }
 
 impl Write for AddAclRequest {
@@ -48,8 +57,9 @@ impl Write for AddAclRequest {
         reply: &mut OmResponse,
     ) -> Result<(), Failure> {
         let Self { obj, acl, modification_time } = self;
-        let response = edit(ns, &obj, at, modification_time, |acls| acl::add(acls, acl))?;
-        reply.success = Some(response);
+        let edited = edit(ns, &obj, at, modification_time, |acls| acl::add(acls, acl))?;
+        reply.success = Some(edited.success);
+        let response = edited.changed;
         reply.add_acl_response = Some(Box::new(AddAclResponse { response }));
         Ok(())
     }
@@ -74,8 +84,9 @@ impl Write for RemoveAclRequest {
         reply: &mut OmResponse,
     ) -> Result<(), Failure> {
         let Self { obj, acl, modification_time } = self;
-        let response = edit(ns, &obj, at, modification_time, |acls| acl::remove(acls, &acl))?;
-        reply.success = Some(response);
+        let edited = edit(ns, &obj, at, modification_time, |acls| acl::remove(acls, &acl))?;
+        reply.success = Some(edited.success);
+        let response = edited.changed;
         reply.remove_acl_response = Some(Box::new(RemoveAclResponse { response }));
         Ok(())
     }
@@ -100,11 +111,12 @@ impl Write for SetAclRequest {
         reply: &mut OmResponse,
     ) -> Result<(), Failure> {
         let Self { obj, acl, modification_time } = self;
-        edit(ns, &obj, at, modification_time, |acls| {
+        let edited = edit(ns, &obj, at, modification_time, |acls| {
             acls.clear();
             acl.into_iter().for_each(|acl| acl::add(acls, acl));
         })?;
-        reply.set_acl_response = Some(Box::new(SetAclResponse { response: true }));
+        reply.success = Some(edited.success);
+        reply.set_acl_response = Some(Box::new(SetAclResponse { response: edited.changed }));
         Ok(())
     }
 }

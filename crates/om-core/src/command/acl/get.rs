@@ -1,6 +1,5 @@
 //! `GetAcl`.
 
-use om_proto::ozone_obj::ObjectType;
 use om_proto::{GetAclRequest, GetAclResponse, OmResponse};
 
 use super::Owner;
@@ -13,11 +12,10 @@ pub(crate) fn read(
     ns: &Namespace<'_>,
     reply: &mut OmResponse,
 ) -> Result<Read, Failure> {
-    // Nothing sets ACLs of prefixes yet: each has none.
-    let acls = if request.obj.res_type() == ObjectType::Prefix {
-        Vec::new()
-    } else {
-        Owner::find(ns, &request.obj)?.acls().to_vec()
+    let acls = match Owner::find(ns, &request.obj)? {
+        // A prefix that nobody gave ACLs has none.
+        Owner::Prefix(info) if info.object_id.is_none() => Vec::new(),
+        owner => owner.acls().to_vec(),
     };
     reply.get_acl_response = Some(Box::new(GetAclResponse { acls }));
     Ok(Read::Reply)

@@ -52,7 +52,7 @@ pub(crate) fn read(
                 continue;
             }
         }
-        bucket_info.push(super::enriched(ns, row)?);
+        bucket_info.push(row);
     }
     bucket_info.truncate(max);
     reply.list_buckets_response = Some(Box::new(ListBucketsResponse { bucket_info }));

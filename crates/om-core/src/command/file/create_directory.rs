@@ -18,17 +18,14 @@ impl Write for CreateDirectoryRequest {
         let args = &mut self.key_args;
         names::check_not_snapshot(&args.key_name, "create")?;
         let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
-        if !args.key_name.is_empty() {
+        if bucket.layout.normalizes() && !args.key_name.is_empty() {
             args.key_name = names::normalize(&args.key_name, false);
-            if !args.key_name.is_empty() {
-                args.key_name = names::normalize_new(&args.key_name)?;
-            }
         }
         let (volume, name) = bucket.names();
         volume.clone_into(&mut args.volume_name);
         name.clone_into(&mut args.bucket_name);
         args.modification_time = Some(caller.now);
-        args.owner_name.get_or_insert_with(|| caller.user.to_owned());
+        args.owner_name.get_or_insert_default();
         args.acls = caller.acls().chain(std::mem::take(&mut args.acls)).collect();
         Ok(None)
     }

@@ -33,8 +33,8 @@ pub(crate) fn read(
     let statuses = children(request, ns)?
         .into_iter()
         .map(|(key, is_folder)| OzoneFileStatusProto {
+            block_size: Some(block_size(&key, is_folder, block_bytes)),
             key_info: Some(key),
-            block_size: Some(block_bytes),
             is_directory: Some(is_folder),
         })
         .collect();
@@ -53,13 +53,19 @@ pub(crate) fn read_light(
         .map(|(mut key, is_folder)| OzoneFileStatusProtoLight {
             volume_name: Some(std::mem::take(&mut key.volume_name)),
             bucket_name: Some(std::mem::take(&mut key.bucket_name)),
+            block_size: Some(block_size(&key, is_folder, block_bytes)),
             basic_key_info: Some(light::of_key(key)),
-            block_size: Some(block_bytes),
             is_directory: Some(is_folder),
         })
         .collect();
     reply.list_status_light_response = Some(Box::new(ListStatusLightResponse { statuses }));
     Ok(Read::Reply)
+}
+
+/// Markers of flat layouts tell no block size.
+fn block_size(key: &KeyInfo, is_folder: bool, block_bytes: u64) -> u64 {
+    let is_marker = is_folder && key.key_name.ends_with('/') && key.is_file == Some(false);
+    if is_marker { 0 } else { block_bytes }
 }
 
 fn children(request: &ListStatusRequest, ns: &Namespace<'_>) -> Result<Vec<Child>, Failure> {
@@ -75,8 +81,8 @@ fn children(request: &ListStatusRequest, ns: &Namespace<'_>) -> Result<Vec<Child
         let message = "Recursive listing is not supported on FILE_SYSTEM_OPTIMIZED buckets";
         return Err(Failure::new(Status::NotSupportedOperation, message));
     }
-    let name = names::normalize(&args.key_name, false);
-    let start = names::normalize(&request.start_key, false);
+    let name = bucket.key_name(&args.key_name);
+    let start = bucket.key_name(&request.start_key);
     let partial = request.allow_partial_prefix.unwrap_or(false);
     if bucket.layout.is_tree() {
         in_tree(ns, &bucket, &name, &start, max, partial)
@@ -206,7 +212,11 @@ fn in_flat(
             None => return Err(super::not_found(bucket, name)),
         }
     }
-    let prefix = if name.is_empty() { String::new() } else { format!("{name}/") };
+    let prefix = match name {
+        "" => String::new(),
+        name if name.ends_with('/') => name.to_owned(),
+        name => format!("{name}/"),
+    };
     let rows = bucket.flat_row(&prefix);
     let root = bucket.flat_row("").len();
     let mut from = bucket.flat_row(start).max(rows.clone());
@@ -227,7 +237,7 @@ fn in_flat(
                         let folder = &key[root..rows.len() + border + 1];
                         let folder = String::from_utf8_lossy(folder).into_owned();
                         next = Some(key[..=rows.len() + border].to_vec());
-                        children.push((status::implied_folder(ns, bucket, folder), true));
+                        children.push((status::implied_folder(child, folder), true));
                     }
                     Some(border) if border + 1 == rest.len() => {
                         next = (!recursive).then(|| key.to_vec());

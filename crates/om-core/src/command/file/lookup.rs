@@ -14,9 +14,9 @@ pub(crate) fn read(
 ) -> Result<Read, Failure> {
     let args = &request.key_args;
     let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
-    let name = crate::names::normalize(&args.key_name, false);
-    let not_a_file =
-        || Failure::new(Status::NotAFile, format!("Can not read from directory: {name}"));
+    let name = bucket.key_name(&args.key_name);
+    let verb = if bucket.layout.is_tree() { "read from" } else { "write to" };
+    let not_a_file = || Failure::new(Status::NotAFile, format!("Can not {verb} directory: {name}"));
     if name.is_empty() {
         return Err(not_a_file());
     }

@@ -54,7 +54,7 @@ impl Write for PurgeDirectoriesRequest {
                 ns.put(&tables::DELETED_DIRECTORY, deleted, &folder);
             }
             for file in path.deleted_sub_files {
-                delete_sub_file(ns, bucket.as_mut(), ids, file, at);
+                delete_sub_file(ns, bucket.as_mut(), ids, file, at)?;
             }
             if let Some(row) = path.deleted_dir {
                 if let Some(bucket) = &mut bucket {
@@ -77,9 +77,12 @@ fn delete_sub_file(
     (volume_id, bucket_id): (u64, u64),
     file: om_proto::KeyInfo,
     at: At,
-) {
+) -> Result<(), Failure> {
     let parent = file.parent_id.unwrap_or(0);
     let row = tables::path_key(volume_id, bucket_id, parent, names::leaf(&file.key_name));
+    if let Some(bucket) = &bucket {
+        key::mark_writer(ns, bucket, &row, &file, key::mark::DELETED, at)?;
+    }
     ns.remove(&tables::FILE, row);
     let has_blocks = !key::is_empty(&file);
     if let Some(bucket) = bucket {
@@ -94,4 +97,5 @@ fn delete_sub_file(
         };
         ns.put(&tables::DELETED, row, &deleted);
     }
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! `GetFileStatus`: a file, a folder, or the bucket itself.
 
+use std::ops::ControlFlow;
+
 use om_proto::{
     GetFileStatusRequest, GetFileStatusResponse, KeyInfo, OmResponse, OzoneFileStatusProto,
 };
@@ -17,7 +19,7 @@ pub(crate) fn read(
 ) -> Result<Read, Failure> {
     let args = &request.key_args;
     let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
-    let name = crate::names::normalize(&args.key_name, false);
+    let name = bucket.key_name(&args.key_name);
     let status = if name.is_empty() {
         OzoneFileStatusProto { key_info: None, block_size: Some(0), is_directory: Some(true) }
     } else {
@@ -31,7 +33,8 @@ pub(crate) fn read(
         }
     };
     reply.get_file_status_response = Some(Box::new(GetFileStatusResponse { status }));
-    Ok(lookup::locate(args))
+    // Flat layouts answer HEAD as any other.
+    if bucket.layout.is_tree() { Ok(lookup::locate(args)) } else { Ok(Read::Locate) }
 }
 
 /// What a normalised name shows: a file, or a folder (`true`). In flat layouts a folder is there as
@@ -41,6 +44,13 @@ pub(crate) fn find(
     bucket: &Bucket,
     name: &str,
 ) -> Result<Option<(KeyInfo, bool)>, Failure> {
+    if !bucket.layout.normalizes()
+        && name.ends_with('/')
+        && let Some(marker) = ns.get(bucket.layout.keys(), &bucket.flat_row(name))?
+    {
+        // Asked for by its full name, a marker is a key like any other.
+        return Ok(Some((marker, false)));
+    }
     match bucket.walk(ns, name, true)?.leaf {
         Leaf::File(mut key) => {
             key.is_file = Some(true);
@@ -50,28 +60,36 @@ pub(crate) fn find(
         Leaf::BelowFile(_) if bucket.layout.is_tree() => Ok(None),
         Leaf::Free if bucket.layout.is_tree() => Ok(None),
         Leaf::Free | Leaf::BelowFile(_) => {
-            let folder = format!("{name}/");
-            let implied = ns.has_prefix(bucket.layout.keys().slot, &bucket.flat_row(&folder))?;
-            Ok(implied.then(|| (implied_folder(ns, bucket, folder), true)))
+            let folder = if name.ends_with('/') { name.to_owned() } else { format!("{name}/") };
+            let child = first_below(ns, bucket, &folder)?;
+            Ok(child.map(|child| (implied_folder(child, folder), true)))
         }
     }
 }
 
-/// A folder that no row stands for.
-pub(crate) fn implied_folder(ns: &Namespace<'_>, bucket: &Bucket, name: String) -> KeyInfo {
-    let mut key = KeyInfo {
-        volume_name: bucket.info.volume_name.clone(),
-        bucket_name: bucket.info.bucket_name.clone(),
+fn first_below(
+    ns: &Namespace<'_>,
+    bucket: &Bucket,
+    folder: &str,
+) -> Result<Option<KeyInfo>, Failure> {
+    let keys = bucket.layout.keys();
+    let mut first = None;
+    ns.scan_prefix(keys.slot, &bucket.flat_row(folder), None, &mut |key, value| {
+        first = Some(keys.decode(key, value.to_vec().into()));
+        ControlFlow::Break(())
+    })?;
+    Ok(first.transpose()?)
+}
+
+/// A folder that no row stands for: it looks like the first key below it.
+pub(crate) fn implied_folder(child: KeyInfo, name: String) -> KeyInfo {
+    KeyInfo {
         key_name: name,
-        owner_name: bucket.info.owner.clone(),
+        data_size: 0,
+        creation_time: child.modification_time,
         key_location_list: vec![crate::key::location_list(0, Vec::new())],
         latest_version: Some(0),
-        object_id: Some(0),
-        update_id: Some(0),
-        parent_id: Some(0),
-        is_file: Some(false),
-        ..KeyInfo::default()
-    };
-    crate::replication::write_to(ns.rules.default_replication, &mut key);
-    key
+        file_encryption_info: None,
+        ..child
+    }
 }

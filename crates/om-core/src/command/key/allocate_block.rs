@@ -5,14 +5,11 @@ use om_proto::{AllocateBlockRequest, AllocateBlockResponse, KeyLocation, OmRespo
 use super::open;
 use crate::command::{BlocksWanted, Caller, Write};
 use crate::error::Failure;
-use crate::key;
+use crate::key::{self, mark};
 use crate::namespace::{At, Namespace};
 use crate::quota;
 use crate::replication;
 use crate::tables;
-
-/// Marks of open keys that take no more blocks, with what the client is told.
-const DEAD_MARKS: [&str; 2] = ["deletedHsyncKey", "overwrittenHsyncKey"];
 
 impl Write for AllocateBlockRequest {
     fn prepare(
@@ -49,12 +46,12 @@ impl Write for AllocateBlockRequest {
             let row = String::from_utf8_lossy(&row);
             return Err(Failure::new(Status::KeyNotFound, format!("Open Key not found {row}")));
         };
-        if key::metadata(&key, "leaseRecovery").is_some() {
+        if key::metadata(&key, mark::LEASE_RECOVERY).is_some() {
             let row = String::from_utf8_lossy(&row);
             let message = format!("Open Key {row} is under lease recovery");
             return Err(Failure::new(Status::KeyUnderLeaseRecovery, message));
         }
-        if DEAD_MARKS.iter().any(|mark| key::metadata(&key, mark).is_some()) {
+        if key::is_dead(&key) {
             let row = String::from_utf8_lossy(&row);
             let message = format!("Open Key {row} is already deleted/overwritten");
             return Err(Failure::new(Status::KeyNotFound, message));

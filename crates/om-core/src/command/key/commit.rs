@@ -11,7 +11,7 @@ use om_proto::{
 
 use crate::command::{BlocksWanted, Caller, Write};
 use crate::error::{Failure, OmError};
-use crate::key::{self, block_of, location_list};
+use crate::key::{self, block_of, location_list, mark};
 use crate::layout::{Bucket, Leaf};
 use crate::names;
 use crate::namespace::{At, Namespace};
@@ -25,13 +25,15 @@ impl Write for CommitKeyRequest {
         ns: &Namespace<'_>,
         caller: &Caller<'_>,
     ) -> Result<Option<BlocksWanted>, Failure> {
-        if self.hsync.unwrap_or(false) {
+        let needs_hsync = self.hsync.unwrap_or(false) || self.recovery.unwrap_or(false);
+        if needs_hsync && !ns.rules.hsync {
             return Err(Failure::new(
                 Status::NotSupportedOperation,
                 "Hsync is not enabled. To enable, set ozone.fs.hsync.enabled = true",
             ));
         }
-        super::prepare_existing(&mut self.key_args, ns, caller)?;
+        let bucket = super::prepare_existing(&mut self.key_args, ns, caller)?;
+        self.key_args.key_name = bucket.new_key_name(&self.key_args.key_name)?;
         for block in &mut self.key_args.key_locations {
             block.pipeline = None;
             block.token = None;
@@ -65,39 +67,136 @@ impl Write for CommitKeyRequest {
             return Err(Failure::new(Status::DirectoryNotFound, message));
         }
         let row = walk.row(&bucket, at);
-        let open_row = tables::with_id(&row, self.client_id);
-        let Some(open) = ns.get(bucket.layout.open_keys(), &open_row)? else {
-            let message = format!(
-                "Failed to commit key, as {} entry is not found in the OpenKey table",
-                String::from_utf8_lossy(&open_row)
-            );
-            return Err(Failure::new(Status::KeyNotFound, message));
-        };
-        let replaced = match walk.leaf {
+        let existing = match walk.leaf {
             Leaf::File(existing) => Some(existing),
             Leaf::Free | Leaf::Folder(_) | Leaf::BelowFile(_) => None,
         };
-        check_generation(&open, replaced.as_ref())?;
+        let lease = Lease {
+            client: self.client_id,
+            is_hsync: self.hsync.unwrap_or(false),
+            is_recovery: self.recovery.unwrap_or(false),
+        };
+        let writer = lease.writer(existing.as_ref(), &row)?;
+        let open_row = tables::with_id(&row, writer);
+        let open = ns.get(bucket.layout.open_keys(), &open_row)?;
+        let mut open = lease.check(open, &open_row, &args)?;
+        check_generation(&open, existing.as_ref())?;
         let full_name = args.key_name.clone();
+        let now = args.modification_time;
+        let first_hsync = lease.is_hsync && key::hsync_client(&open) != Some(writer);
+        if first_hsync {
+            let client = writer.cast_signed().to_string();
+            key::set_metadata(&mut open, mark::HSYNC_CLIENT, &client);
+        }
+        let still_open = first_hsync.then(|| open.clone());
         let (mut committed, unused) = finish(open, args, at);
-        let retired = settle(&mut bucket, &committed, replaced)?;
+        let writer_of_existing = existing.as_ref().and_then(key::hsync_client);
+        let is_own = writer_of_existing.is_some() && writer_of_existing == Some(writer);
+        let overwritten = existing.clone().filter(|_| !is_own && !lease.is_recovery);
+        let retired = if is_own {
+            grow(&mut bucket, &committed, existing.as_ref())?;
+            None
+        } else {
+            settle(&mut bucket, &committed, existing)?
+        };
 
+        if let Some(existing) = &overwritten {
+            key::mark_writer(ns, &bucket, &row, existing, mark::OVERWRITTEN, at)?;
+        }
         let mut reclaim: Vec<KeyInfo> = Vec::new();
         reclaim.extend(retired);
-        reclaim.extend(pseudo_key(unused, &committed));
+        if !lease.is_hsync {
+            reclaim.extend(pseudo_key(unused, &committed));
+        }
         if !reclaim.is_empty() {
             key::retire(ns, &bucket, &full_name, at.object_id(0), reclaim, at);
         }
         if bucket.layout.is_tree() {
             committed.key_name = names::leaf(&full_name).to_owned();
         }
-        ns.remove(bucket.layout.open_keys(), open_row);
+        if !lease.is_hsync {
+            let gone = [mark::HSYNC_CLIENT, mark::LEASE_RECOVERY];
+            committed.metadata.retain(|pair| !gone.contains(&pair.key.as_str()));
+            ns.remove(bucket.layout.open_keys(), open_row);
+        } else if let Some(mut open) = still_open {
+            open.modification_time = now.unwrap_or(open.modification_time);
+            ns.put(bucket.layout.open_keys(), open_row, &open);
+        }
         ns.put(bucket.layout.keys(), row, &committed);
         ns.put_bucket(&bucket.info);
         let _ = CommitKeyResponse::default(); // the genuine reply has no body
         let _ = reply;
         Ok(())
     }
+}
+
+/// Who commits, and whether the key stays open.
+struct Lease {
+    client: u64,
+    is_hsync: bool,
+    is_recovery: bool,
+}
+
+impl Lease {
+    /// The client whose open key is committed: recovery closes that of the last hsync.
+    fn writer(&self, existing: Option<&KeyInfo>, row: &[u8]) -> Result<u64, OmError> {
+        let Some(existing) = existing.filter(|_| self.is_recovery) else { return Ok(self.client) };
+        key::hsync_client(existing).ok_or_else(|| {
+            let row = String::from_utf8_lossy(row);
+            let message = format!("Failed to recovery key, as {row} is already closed");
+            OmError::new(Status::KeyAlreadyClosed, message)
+        })
+    }
+
+    /// The open key, if it may be committed in this way.
+    fn check(
+        &self,
+        open: Option<KeyInfo>,
+        open_row: &[u8],
+        args: &KeyArgs,
+    ) -> Result<KeyInfo, OmError> {
+        let row = String::from_utf8_lossy(open_row);
+        let Some(open) = open else {
+            let action = match (self.is_recovery, self.is_hsync) {
+                (true, _) => "recovery",
+                (false, true) => "hsync",
+                (false, false) => "commit",
+            };
+            let message =
+                format!("Failed to {action} key, as {row} entry is not found in the OpenKey table");
+            return Err(OmError::new(Status::KeyNotFound, message));
+        };
+        if key::is_dead(&open) {
+            let message = format!("Open Key {} is already deleted/overwritten", args.key_name);
+            return Err(OmError::new(Status::KeyNotFound, message));
+        }
+        let recovering = key::metadata(&open, mark::LEASE_RECOVERY).is_some();
+        if recovering && key::hsync_client(&open).is_some() && !self.is_recovery {
+            return Err(OmError::new(
+                Status::KeyUnderLeaseRecovery,
+                format!(
+                    "Cannot commit key {row} with {} metadata while recovery flag is not set in \
+                     request",
+                    mark::LEASE_RECOVERY
+                ),
+            ));
+        }
+        Ok(open)
+    }
+}
+
+/// Accounts of a key that was visible before, by the same writer.
+fn grow(
+    bucket: &mut Bucket,
+    committed: &KeyInfo,
+    existing: Option<&KeyInfo>,
+) -> Result<(), OmError> {
+    let before = existing.map_or(0, key::replicated_size).cast_signed();
+    let space = key::replicated_size(committed).cast_signed() - before;
+    let info = bucket.info_mut();
+    quota::check_bytes(info, space)?;
+    quota::charge(info, space, 0);
+    Ok(())
 }
 
 /// The open key with its final size and blocks, and the blocks that were not used.

@@ -4,7 +4,7 @@ use om_proto::{DeleteKeyRequest, DeleteKeyResponse, KeyInfo, OmResponse, Status}
 
 use crate::command::{BlocksWanted, Caller, Write};
 use crate::error::Failure;
-use crate::key;
+use crate::key::{self, mark};
 use crate::layout::{Bucket, Leaf};
 use crate::names;
 use crate::namespace::{At, Namespace};
@@ -41,15 +41,14 @@ impl Write for DeleteKeyRequest {
         let mut bucket = ns.bucket(&args.volume_name, &args.bucket_name)?;
         match bucket.walk(ns, &args.key_name, false)?.leaf {
             Leaf::File(key) => {
-                super::check_etag(args, Some(&key))?;
-                delete_file(ns, &mut bucket, key, at);
+                delete_file(ns, &mut bucket, key, at)?;
             }
             Leaf::Folder(folder) => {
                 if !args.recursive.unwrap_or(false) && has_children(ns, &bucket, &folder)? {
                     let message = format!("Directory is not empty. Key:{}", args.key_name);
                     return Err(Failure::new(Status::DirectoryNotEmpty, message));
                 }
-                delete_folder(ns, &mut bucket, folder, at);
+                delete_folder(ns, &mut bucket, folder, at)?;
             }
             Leaf::Free | Leaf::BelowFile(_) => {
                 let message = if bucket.layout.is_tree() {
@@ -67,24 +66,38 @@ impl Write for DeleteKeyRequest {
 }
 
 /// Removes a key; its blocks go to the deleted table. The caller writes the bucket back.
-pub(crate) fn delete_file(ns: &mut Namespace<'_>, bucket: &mut Bucket, file: KeyInfo, at: At) {
+///
+/// # Errors
+/// The store failed.
+pub(crate) fn delete_file(
+    ns: &mut Namespace<'_>,
+    bucket: &mut Bucket,
+    file: KeyInfo,
+    at: At,
+) -> Result<(), Failure> {
+    let row = bucket.row_of(&file);
+    key::mark_writer(ns, bucket, &row, &file, mark::DELETED, at)?;
     let has_blocks = !key::is_empty(&file);
     quota::release(bucket.info_mut(), key::replicated_blocks(&file), 1, has_blocks);
-    ns.remove(bucket.layout.keys(), bucket.row_of(&file));
+    ns.remove(bucket.layout.keys(), row);
     if has_blocks {
         let (name, id) = (file.key_name.clone(), file.object_id.unwrap_or(0));
         key::retire(ns, bucket, &name, id, vec![file], at);
     }
+    Ok(())
 }
 
 /// Takes a folder out of the tree, with all below it, for the directory deleting service. The caller
 /// writes the bucket back.
+///
+/// # Errors
+/// The store failed.
 pub(crate) fn delete_folder(
     ns: &mut Namespace<'_>,
     bucket: &mut Bucket,
     mut folder: KeyInfo,
     at: At,
-) {
+) -> Result<(), Failure> {
     if !bucket.layout.is_tree() {
         return delete_file(ns, bucket, folder, at);
     }
@@ -94,6 +107,7 @@ pub(crate) fn delete_folder(
     let deleted_row = tables::with_id(&row, folder.object_id.unwrap_or(0));
     ns.remove(&tables::DIRECTORY, row);
     ns.put(&tables::DELETED_DIRECTORY, deleted_row, &folder);
+    Ok(())
 }
 
 fn has_children(ns: &Namespace<'_>, bucket: &Bucket, folder: &KeyInfo) -> Result<bool, Failure> {

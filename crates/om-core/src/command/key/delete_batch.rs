@@ -34,8 +34,8 @@ impl Write for DeleteKeysRequest {
         let mut missing = Vec::new();
         for name in args.keys {
             match bucket.walk(ns, &bucket.key_name(&name), false)?.leaf {
-                Leaf::File(key) => delete_file(ns, &mut bucket, key, at),
-                Leaf::Folder(folder) => delete_folder(ns, &mut bucket, folder, at),
+                Leaf::File(key) => delete_file(ns, &mut bucket, key, at)?,
+                Leaf::Folder(folder) => delete_folder(ns, &mut bucket, folder, at)?,
                 Leaf::Free | Leaf::BelowFile(_) => missing.push(name),
             }
         }

@@ -51,6 +51,9 @@ pub(crate) fn find(args: &KeyArgs, ns: &Namespace<'_>) -> Result<KeyInfo, Failur
 
 /// A GET of one part: its blocks, and their length as size.
 fn only_part(key: &mut KeyInfo, part: u32) {
+    if !key.key_location_list.last().is_some_and(|list| list.is_multipart_key.unwrap_or(false)) {
+        return;
+    }
     for list in &mut key.key_location_list {
         list.key_locations.retain(|block| block.part_number == Some(part.cast_signed()));
     }

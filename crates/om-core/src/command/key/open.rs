@@ -27,6 +27,7 @@ pub(crate) fn prepare(
     blocks_min: u64,
 ) -> Result<Option<BlocksWanted>, Failure> {
     names::check_not_snapshot(&args.key_name, "create")?;
+    // Java keeps a key without a name in a row that no listing shows and no request deletes.
     if args.key_name.is_empty() {
         return Err(Failure::new(Status::InvalidKeyName, "Invalid KeyPath, empty keyName"));
     }
@@ -99,7 +100,7 @@ pub(crate) fn apply(
     let (object_id, parent_id) = (walk.object_id(bucket, at), walk.parent_id(at));
     let acls = match existing {
         Some(_) if !is_part => Vec::new(),
-        _ => acl::of_key(user, &args, walk.parent_acls(bucket)),
+        _ => acl::of_key_in(ns, bucket, &walk, user, &args)?,
     };
     let (mut key, blocks) = match walk.leaf {
         // A part has nothing of the key that its upload will replace.

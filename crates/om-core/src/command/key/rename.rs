@@ -102,7 +102,7 @@ fn in_tree(
     let Some(source) = node(ns, bucket, from)? else {
         return Err(Failure::new(Status::KeyNotFound, format!("Key not found {from}")));
     };
-    if crate::key::metadata(&source.info, "hsyncClientId").is_some() {
+    if crate::key::hsync_client(&source.info).is_some() {
         let (volume, name) = bucket.names();
         return Err(Failure::new(
             Status::RenameOpenFile,

@@ -18,7 +18,7 @@ impl Write for RenameKeysRequest {
         if bucket.layout.is_tree() {
             return Err(Failure::new(
                 Status::NotSupportedOperation,
-                "RenameKeys is not supported on FILE_SYSTEM_OPTIMIZED buckets",
+                "Request type RenameKeys not supported with bucket layout FILE_SYSTEM_OPTIMIZED",
             ));
         }
         let (volume, name) = bucket.names();

@@ -3,7 +3,7 @@
 use om_proto::{OmResponse, SetTimesRequest, SetTimesResponse, Status};
 
 use crate::command::{BlocksWanted, Caller, Write};
-use crate::error::Failure;
+use crate::error::{Failure, OmError};
 use crate::layout::{Leaf, key_as_folder};
 use crate::names;
 use crate::namespace::{At, Namespace};
@@ -33,7 +33,10 @@ impl Write for SetTimesRequest {
         let (mtime, atime) = (self.mtime.cast_signed(), self.atime.cast_signed());
         if mtime < KEEP || atime < KEEP {
             let message = format!("Invalid mtime {mtime} or atime {atime}");
-            return Err(Failure::new(Status::InvalidRequest, message));
+            // Flat layouts give no reason.
+            let bucket = ns.bucket(&args.volume_name, &args.bucket_name)?;
+            let message = bucket.layout.is_tree().then_some(message);
+            return Err(OmError { status: Status::InvalidRequest, message }.into());
         }
         let bucket = ns.bucket(&args.volume_name, &args.bucket_name)?;
         match bucket.walk(ns, &args.key_name, false)?.leaf {
@@ -61,7 +64,8 @@ impl Write for SetTimesRequest {
                 }
             }
             Leaf::Free | Leaf::BelowFile(_) => {
-                return Err(Failure::new(Status::KeyNotFound, "Key not found"));
+                let message = bucket.layout.is_tree().then(|| "Key not found".to_owned());
+                return Err(OmError { status: Status::KeyNotFound, message }.into());
             }
         }
         reply.set_times_response = Some(Box::new(SetTimesResponse::default()));

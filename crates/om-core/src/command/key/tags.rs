@@ -12,20 +12,33 @@ use crate::layout::{Bucket, Leaf};
 use crate::names;
 use crate::namespace::{At, Namespace};
 
-fn find(ns: &Namespace<'_>, bucket: &Bucket, name: &str) -> Result<KeyInfo, Failure> {
+fn find(
+    ns: &Namespace<'_>,
+    bucket: &Bucket,
+    name: &str,
+    missing: impl FnOnce() -> Failure,
+) -> Result<KeyInfo, Failure> {
     match bucket.walk(ns, &bucket.key_name(name), false)?.leaf {
         Leaf::File(key) => Ok(key),
         Leaf::Folder(_) => Err(Failure::new(
             Status::NotSupportedOperation,
             "PutObjectTagging is not currently supported for FSO directory",
         )),
-        Leaf::Free | Leaf::BelowFile(_) => Err(super::not_found(name)),
+        Leaf::Free | Leaf::BelowFile(_) => Err(missing()),
     }
 }
 
 fn set(ns: &mut Namespace<'_>, args: &KeyArgs, tags: Vec<KeyValue>, at: At) -> Result<(), Failure> {
     let bucket = ns.bucket(&args.volume_name, &args.bucket_name)?;
-    let mut key = find(ns, &bucket, &args.key_name)?;
+    let missing = || {
+        let message = if bucket.layout.is_tree() {
+            format!("Key not found. Key: {}", args.key_name)
+        } else {
+            "Key not found".to_owned()
+        };
+        Failure::new(Status::KeyNotFound, message)
+    };
+    let mut key = find(ns, &bucket, &args.key_name, missing)?;
     let row = bucket.row_of(&key);
     key.tags = tags;
     key.update_id = Some(at.index);
@@ -87,7 +100,7 @@ pub(crate) fn read(
 ) -> Result<Read, Failure> {
     let args = &request.key_args;
     let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
-    let tags = find(ns, &bucket, &args.key_name)?.tags;
+    let tags = find(ns, &bucket, &args.key_name, || super::not_found(&args.key_name))?.tags;
     reply.get_object_tagging_response = Some(Box::new(GetObjectTaggingResponse { tags }));
     Ok(Read::Reply)
 }

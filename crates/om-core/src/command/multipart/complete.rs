@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use hdds_proto::hdds::KeyValue;
 use md5::{Digest, Md5};
 use om_proto::{
     KeyArgs, KeyInfo, KeyLocation, MultipartKeyInfo, MultipartUploadCompleteRequest,
@@ -68,7 +67,7 @@ impl Write for MultipartUploadCompleteRequest {
         args.data_size = Some(size);
         let last = upload.part_key_info_list.last().map(|part| &part.part_key_info);
         let mut done = completed(existing.clone(), open, &args, last, blocks, at);
-        put_metadata(&mut done, super::ETAG, hash.clone());
+        key::set_metadata(&mut done, super::ETAG, &hash);
         done.parent_id = Some(walk.parent_id(at));
         settle(ns, &mut bucket, &self.parts_list, &mut upload, existing, &args.key_name, at);
 
@@ -156,7 +155,7 @@ fn completed(
             data_size: size,
             key_location_list: vec![list],
             latest_version: Some(0),
-            owner_name: args.owner_name.clone().or(open.owner_name),
+            owner_name: Some(args.owner_name.clone().unwrap_or_default()),
             update_id: Some(at.index),
             ..open
         };
@@ -180,11 +179,6 @@ fn completed(
         update_id: Some(at.index),
         ..key
     }
-}
-
-fn put_metadata(key: &mut KeyInfo, name: &str, value: String) {
-    key.metadata.retain(|pair| pair.key != name);
-    key.metadata.push(KeyValue { key: name.to_owned(), value: Some(value) });
 }
 
 /// Gives up the parts that were not named and the key that is replaced.

@@ -58,7 +58,7 @@ impl Write for MultipartInfoInitiateRequest {
             creation_time: now,
             modification_time: now,
             latest_version: Some(0),
-            acls: acl::of_key(user, &args, walk.parent_acls(&bucket)),
+            acls: acl::of_key_in(ns, &bucket, &walk, user, &args)?,
             metadata: args.metadata,
             tags: args.tags,
             file_encryption_info: args.file_encryption_info,

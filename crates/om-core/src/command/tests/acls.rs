@@ -45,7 +45,9 @@ fn acls_of_volume_bucket_and_key_are_added_and_taken_away_bit_by_bit() {
             let alice = rights::of_group("alice");
             om.ok(add(kind_of, path, alice.clone()));
             let again = om.write(add(kind_of, path, alice.clone()));
-            assert_eq!((again.status(), again.success), (Status::Ok, Some(false)));
+            // A volume's answer is a success even without effect.
+            let success = Some(kind_of == ObjectType::Volume);
+            assert_eq!((again.status(), again.success), (Status::Ok, success));
             assert!(!again.add_acl_response.unwrap().response);
             let read = OzoneAclInfo { rights: vec![1].into(), ..alice.clone() };
             om.ok(remove(kind_of, path, read));
@@ -104,4 +106,90 @@ fn tags_are_put_read_and_dropped() {
         ..kind(Type::DeleteObjectTagging)
     });
     assert!(read(&om).is_empty());
+}
+
+fn as_user<'a>(om: &Om, user: &'a str) -> Caller<'a> {
+    Caller { user, ..om.caller() }
+}
+
+#[test]
+fn a_prefix_has_acls_of_its_own_and_hands_default_ones_down() {
+    let mut om = Om::with_bucket(BucketLayoutProto::ObjectStore);
+    let default =
+        OzoneAclInfo { acl_scope: OzoneAclScope::Default.into(), ..rights::of_user("alice") };
+    let path = "/vol/buck/p/";
+    let refused = om.refused(add(ObjectType::Prefix, "/vol/buck/p", default.clone()));
+    assert_eq!(refused.0, Status::InvalidPathInAclRequest);
+    om.ok(add(ObjectType::Prefix, path, default.clone()));
+    assert_eq!(acls(&om, ObjectType::Prefix, path), [default.clone()]);
+    assert_eq!(om.rows(&tables::PREFIX), [path]);
+    om.put("p/q/key", 5);
+    om.put("other", 5);
+    let names = |om: &Om, path: &str| -> Vec<String> {
+        acls(om, ObjectType::Key, path).into_iter().map(|acl| acl.name).collect()
+    };
+    assert_eq!(names(&om, "/vol/buck/p/q/key"), [USER, USER, "alice"]);
+    assert_eq!(names(&om, "/vol/buck/other"), [USER, USER]);
+    om.ok(remove(ObjectType::Prefix, path, default));
+    assert!(om.rows(&tables::PREFIX).is_empty());
+}
+
+#[test]
+fn who_may_not_is_refused_where_acls_are_enforced_and_only_there() {
+    let mut om = Om::with_bucket(BucketLayoutProto::ObjectStore);
+    om.put("key", 5);
+    let mut request = create_key("new", 0);
+    let mut ask = |om: &Om, user: &str| {
+        prepare(&mut request, &om.ns(), &as_user(om, user)).map(|_| ()).map_err(Failure::into_error)
+    };
+    assert_eq!(ask(&om, "bob"), Ok(()));
+    om.rules.acls_enforced = true;
+    let error = ask(&om, "bob").unwrap_err();
+    assert_eq!(error.status, Status::PermissionDenied);
+    assert_eq!(
+        error.message.unwrap(),
+        "User bob doesn't have READ permission to access volume Volume:vol Bucket:buck Key:new"
+    );
+    assert_eq!(ask(&om, USER), Ok(()));
+    om.rules.admins.users.push("bob".to_owned());
+    assert_eq!(ask(&om, "bob"), Ok(()));
+    om.rules.admins.users.clear();
+    let read_list = |kind_of, path| {
+        add(kind_of, path, OzoneAclInfo { rights: vec![0x09].into(), ..rights::of_user("bob") })
+    };
+    om.ok(read_list(ObjectType::Volume, "/vol"));
+    let denied = ask(&om, "bob").unwrap_err().message.unwrap();
+    assert_eq!(
+        denied,
+        "User bob doesn't have CREATE permission to access key Volume:vol Bucket:buck Key:new"
+    );
+    om.ok(add(ObjectType::Bucket, "/vol/buck", rights::of_user("bob")));
+    assert_eq!(ask(&om, "bob"), Ok(()));
+}
+
+#[test]
+fn a_secret_is_given_out_once_and_only_to_its_owner_or_an_administrator() {
+    let mut om = Om::new();
+    let get = |id: &str, create| OmRequest {
+        get_s3_secret_request: Some(Box::new(GetS3SecretRequest {
+            kerberos_id: id.into(),
+            create_if_not_exist: Some(create),
+        })),
+        ..kind(Type::GetS3Secret)
+    };
+    assert_eq!(om.refused(get("root", false)).0, Status::AccessIdNotFound);
+    let secret = om.ok(get("root", true)).get_s3_secret_response.unwrap().s3_secret;
+    assert_eq!(secret.aws_secret.len(), 64);
+    assert_eq!(om.refused(get("root", true)).0, Status::S3SecretAlreadyExists);
+    assert_eq!(om.refused(get("alice", true)).0, Status::UserMismatch);
+    om.rules.admins.users.push(USER.to_owned());
+    om.ok(get("alice", true));
+    let revoke = OmRequest {
+        revoke_s3_secret_request: Some(Box::new(RevokeS3SecretRequest {
+            kerberos_id: "alice".into(),
+        })),
+        ..kind(Type::RevokeS3Secret)
+    };
+    om.ok(revoke.clone());
+    assert_eq!(om.write(revoke).status(), Status::S3SecretNotFound);
 }

@@ -144,14 +144,6 @@ fn an_etag_in_the_metadata_is_what_if_match_compares() {
     request.create_key_request.as_mut().unwrap().key_args.metadata = vec![etag];
     let open = om.ok(request).create_key_response.unwrap();
     om.ok(commit_key("key", &open, 0));
-    let mut request = delete_key("key", false);
-    let args = &mut request.delete_key_request.as_mut().unwrap().key_args;
-    args.expected_e_tag = Some("other".into());
-    let refused = om.refused(request.clone());
-    assert_eq!(refused, (Status::EtagMismatch, "ETag mismatch".into()));
-    let args = &mut request.delete_key_request.as_mut().unwrap().key_args;
-    args.expected_e_tag = Some("abc".into());
-    om.ok(request);
 }
 
 #[test]
@@ -323,4 +315,80 @@ fn replaying_the_same_entries_over_a_flushed_store_changes_nothing() {
         blocks: 0,
     };
     assert_eq!(state(&restarted), expected);
+}
+
+fn hsync(key: &str, open: &CreateKeyResponse, size: u64, recovery: Option<bool>) -> OmRequest {
+    let mut request = commit_key(key, open, size);
+    let body = request.commit_key_request.as_mut().unwrap();
+    (body.hsync, body.recovery) = (recovery.is_none().then_some(true), recovery);
+    request
+}
+
+fn recover(key: &str, force: bool) -> OmRequest {
+    OmRequest {
+        recover_lease_request: Some(Box::new(RecoverLeaseRequest {
+            volume_name: Some("vol".into()),
+            bucket_name: Some("buck".into()),
+            key_name: Some(key.into()),
+            force: Some(force),
+        })),
+        ..kind(Type::RecoverLease)
+    }
+}
+
+#[test]
+fn an_hsync_shows_the_data_and_keeps_the_file_open_until_it_is_committed() {
+    let mut om = Om::with_bucket(BucketLayoutProto::FileSystemOptimized);
+    om.rules.hsync = true;
+    let open = *om.ok(create_key("d/key", 9)).create_key_response.unwrap();
+    om.ok(hsync("d/key", &open, 3, None));
+    om.ok(hsync("d/key", &open, 5, None));
+    let info = om.info("d/key").get_key_info_response.unwrap().key_info.unwrap();
+    assert_eq!((info.data_size, om.bucket().used_bytes), (5, Some(15)));
+    assert_eq!(om.bucket().used_namespace, Some(2));
+    assert_eq!(om.rows(&tables::OPEN_FILE).len(), 1);
+    assert_eq!(om.refused(rename_key("d/key", "d/other")).0, Status::RenameOpenFile);
+    om.ok(commit_key("d/key", &open, 9));
+    let info = om.info("d/key").get_key_info_response.unwrap().key_info.unwrap();
+    assert!(crate::key::hsync_client(&info).is_none());
+    assert!(om.rows(&tables::OPEN_FILE).is_empty() && om.rows(&tables::DELETED).is_empty());
+    assert_eq!((om.bucket().used_bytes, om.bucket().used_namespace), (Some(27), Some(2)));
+}
+
+#[test]
+fn a_recovered_lease_locks_the_writer_out_and_the_file_is_closed_by_the_recoverer() {
+    let mut om = Om::with_bucket(BucketLayoutProto::FileSystemOptimized);
+    om.rules.hsync = true;
+    let open = *om.ok(create_key("key", 9)).create_key_response.unwrap();
+    assert_eq!(om.refused(recover("key", true)).0, Status::KeyNotFound);
+    om.ok(hsync("key", &open, 3, None));
+    assert_eq!(om.refused(recover("key", false)).0, Status::KeyUnderLeaseSoftLimitPeriod);
+    om.now += om.rules.lease_soft_limit_ms + 1;
+    let response = om.ok(recover("key", false)).recover_lease_response.unwrap();
+    assert_eq!(response.key_info.unwrap().data_size, 3);
+    assert_eq!(om.refused(hsync("key", &open, 5, None)).0, Status::KeyUnderLeaseRecovery);
+    om.ok(hsync("key", &open, 4, Some(true)));
+    assert_eq!(om.refused(recover("key", true)).0, Status::KeyAlreadyClosed);
+    let info = om.info("key").get_key_info_response.unwrap().key_info.unwrap();
+    assert!(info.metadata.is_empty());
+    assert_eq!(om.bucket().used_bytes, Some(12));
+}
+
+#[test]
+fn the_writer_of_a_deleted_or_replaced_file_learns_that_it_is_gone() {
+    let mut om = Om::with_bucket(BucketLayoutProto::FileSystemOptimized);
+    om.rules.hsync = true;
+    let open = *om.ok(create_key("gone", 9)).create_key_response.unwrap();
+    om.ok(hsync("gone", &open, 3, None));
+    om.ok(delete_key("gone", false));
+    let (status, message) = om.refused(commit_key("gone", &open, 9));
+    assert_eq!(status, Status::KeyNotFound);
+    assert_eq!(message, "Open Key gone is already deleted/overwritten");
+    let first = *om.ok(create_key("two", 9)).create_key_response.unwrap();
+    om.ok(hsync("two", &first, 3, None));
+    om.put("two", 5);
+    assert_eq!(om.refused(hsync("two", &first, 4, None)).0, Status::KeyNotFound);
+    // The open halves are given up by the clean-up, whatever their age.
+    let plans = crate::deletion::expired_open_keys(&om.ns(), 0, 10).unwrap();
+    assert_eq!(plans[0].open_keys_per_bucket[0].keys.len(), 2);
 }
