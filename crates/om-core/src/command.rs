@@ -177,7 +177,7 @@ pub fn is_read(request: &OmRequest) -> bool {
 }
 
 /// Requests that are answered here without the log.
-const READS: [Type; 24] = [
+const READS: [Type; 38] = [
     Type::CheckVolumeAccess,
     Type::InfoVolume,
     Type::ListVolume,
@@ -202,6 +202,21 @@ const READS: [Type; 24] = [
     Type::ListOpenFiles,
     Type::GetQuotaRepairStatus,
     Type::ListTenant,
+    // What has no effect on an installation as this one is answered without the log, too.
+    Type::FinalizeUpgrade,
+    Type::GetDelegationToken,
+    Type::TransferLeadership,
+    Type::TenantGetUserInfo,
+    Type::TenantListUser,
+    Type::CreateTenant,
+    Type::DeleteTenant,
+    Type::TenantAssignUserAccessId,
+    Type::TenantRevokeUserAccessId,
+    Type::TenantAssignAdmin,
+    Type::TenantRevokeAdmin,
+    Type::RangerBgSync,
+    Type::SetRangerServiceVersion,
+    Type::SetSafeMode,
 ];
 
 /// A reply that says OK so far.
@@ -458,7 +473,37 @@ fn read_one(
         Type::EchoRpc => {
             server::echo::read(body(request.echo_rpc_request.as_deref(), name)?, reply)
         }
-        Type::ListTenant => Err(server::tenants_are_off().into()),
+        Type::ListTenant
+        | Type::TenantGetUserInfo
+        | Type::TenantListUser
+        | Type::CreateTenant
+        | Type::DeleteTenant
+        | Type::TenantAssignUserAccessId
+        | Type::TenantRevokeUserAccessId
+        | Type::TenantAssignAdmin
+        | Type::TenantRevokeAdmin
+        | Type::RangerBgSync
+        | Type::SetRangerServiceVersion => Err(server::tenants_are_off().into()),
+        Type::FinalizeUpgrade => server::finalize_progress::finalize(reply),
+        Type::GetDelegationToken => {
+            // Without security there are none.
+            reply.get_delegation_token_response = Some(Box::default());
+            Ok(Read::Reply)
+        }
+        Type::GetQuotaRepairStatus => {
+            let status = Some("{}".to_owned());
+            reply.get_quota_repair_status_response =
+                Some(Box::new(om_proto::GetQuotaRepairStatusResponse { status }));
+            Ok(Read::Reply)
+        }
+        Type::TransferLeadership => Err(Failure::new(
+            Status::InternalError,
+            "Cannot find a new leader to transfer leadership.",
+        )),
+        Type::SetSafeMode => {
+            let message = "Enter safe mode is unsupported";
+            Err(Failure::new(Status::InternalError, message))
+        }
         other => Err(unsupported(Some(other), request.cmd_type).into()),
     }
 }

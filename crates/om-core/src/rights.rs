@@ -1,4 +1,5 @@
-//! Who may do what (`OzoneNativeAuthorizer`), asked where [`Rules::acls_enforced`] says so.
+//! Who may do what (`OzoneNativeAuthorizer`), asked where [`Rules::acls_enforced`] and
+//! [`Rules::native_authorizer`] say so.
 //!
 //! ```text
 //!  administrator           everything             read-only administrator    what reads
@@ -314,6 +315,9 @@ pub fn check(request: &OmRequest, ns: &Namespace<'_>, caller: &Caller<'_>) -> Re
             let message = "Bucket properties are allowed to changed by Admin and Owner";
             return Err(Failure::new(Status::PermissionDenied, message));
         }
+        return Ok(());
+    }
+    if !ns.rules.native_authorizer {
         return Ok(());
     }
     let gate = Gate { ns, caller, rules: ns.rules };

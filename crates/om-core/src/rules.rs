@@ -66,9 +66,12 @@ pub struct Rules {
     pub admins: Admins,
     /// `ozone.readonly.administrators` and groups: who may see everything.
     pub read_only_admins: Admins,
-    /// ACLs are enforced: `ozone.acl.enabled` where authorization works at all, that is in a secure
-    /// cluster or with `ozone.test.authorization.enabled`.
+    /// Administrators are told from others: `ozone.acl.enabled` where authorization works at all, that
+    /// is in a secure cluster or with `ozone.test.authorization.enabled`.
     pub acls_enforced: bool,
+    /// ACLs are asked: `ozone.acl.authorizer.class` is `OzoneNativeAuthorizer`. The default class lets
+    /// everything pass.
+    pub native_authorizer: bool,
     /// `ozone.fs.hsync.enabled` and `ozone.hbase.enhancements.allowed`: open files may be read up to
     /// their last hsync, and taken over by lease recovery.
     pub hsync: bool,
@@ -95,6 +98,7 @@ impl Default for Rules {
             admins: Admins::default(),
             read_only_admins: Admins::default(),
             acls_enforced: false,
+            native_authorizer: false,
             hsync: false,
             lease_soft_limit_ms: 60_000,
         }

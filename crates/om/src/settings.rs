@@ -215,6 +215,20 @@ fn own_key(conf: &Configuration, key: &str, service: &str, node: &str) -> String
     if conf.is_set(&own) { own } else { key.to_owned() }
 }
 
+/// Which of the authorizers is set.
+fn native_authorizer(conf: &Configuration) -> anyhow::Result<bool> {
+    let key = "ozone.acl.authorizer.class";
+    let permissive = "org.apache.hadoop.ozone.security.acl.OzoneAccessAuthorizer";
+    let class = conf.string(key, permissive)?;
+    match class.rsplit('.').next() {
+        Some("OzoneNativeAuthorizer") => Ok(true),
+        Some("OzoneAccessAuthorizer") => Ok(false),
+        _ => Err(conf
+            .malformed(key, &class, "OzoneNativeAuthorizer or OzoneAccessAuthorizer")
+            .into()),
+    }
+}
+
 /// The user of the Ozone Manager is always an administrator.
 fn admins(conf: &Configuration) -> anyhow::Result<Admins> {
     let mut users = conf.list("ozone.administrators")?;
@@ -270,6 +284,7 @@ fn rules(conf: &Configuration) -> anyhow::Result<Rules> {
             && conf.boolean("ozone.authorization.enabled", true)?
             && (conf.boolean("ozone.security.enabled", false)?
                 || conf.boolean("ozone.test.authorization.enabled", false)?),
+        native_authorizer: native_authorizer(conf)?,
         hsync: conf.boolean("ozone.fs.hsync.enabled", default.hsync)?
             && conf.boolean("ozone.hbase.enhancements.allowed", false)?,
         lease_soft_limit_ms: milliseconds(conf, "ozone.om.lease.soft.limit", 60)?,

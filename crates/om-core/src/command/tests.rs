@@ -5,6 +5,7 @@ mod buckets;
 mod files;
 mod golden;
 mod keys;
+mod model;
 mod multipart;
 mod volumes;
 

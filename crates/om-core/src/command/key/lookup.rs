@@ -32,13 +32,13 @@ pub(crate) fn find(args: &KeyArgs, ns: &Namespace<'_>) -> Result<KeyInfo, Failur
             key.is_file = Some(true);
             key
         }
-        Leaf::Folder(mut folder) => {
-            if bucket.layout.is_tree() {
-                folder.key_name.push('/');
-            }
+        Leaf::Folder(mut folder) if bucket.layout.is_tree() => {
+            folder.key_name.push('/');
             folder
         }
-        Leaf::Free | Leaf::BelowFile(_) => return Err(super::not_found(&args.key_name)),
+        Leaf::Free | Leaf::Folder(_) | Leaf::BelowFile(_) => {
+            return Err(super::not_found(&args.key_name));
+        }
     };
     if args.latest_version_location.unwrap_or(false) && key.key_location_list.len() > 1 {
         key.key_location_list.drain(..key.key_location_list.len() - 1);

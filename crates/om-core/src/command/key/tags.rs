@@ -20,11 +20,11 @@ fn find(
 ) -> Result<KeyInfo, Failure> {
     match bucket.walk(ns, &bucket.key_name(name), false)?.leaf {
         Leaf::File(key) => Ok(key),
-        Leaf::Folder(_) => Err(Failure::new(
+        Leaf::Folder(_) if bucket.layout.is_tree() => Err(Failure::new(
             Status::NotSupportedOperation,
             "PutObjectTagging is not currently supported for FSO directory",
         )),
-        Leaf::Free | Leaf::BelowFile(_) => Err(missing()),
+        Leaf::Free | Leaf::Folder(_) | Leaf::BelowFile(_) => Err(missing()),
     }
 }
 

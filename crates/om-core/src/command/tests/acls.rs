@@ -144,6 +144,8 @@ fn who_may_not_is_refused_where_acls_are_enforced_and_only_there() {
     };
     assert_eq!(ask(&om, "bob"), Ok(()));
     om.rules.acls_enforced = true;
+    assert_eq!(ask(&om, "bob"), Ok(()), "the default authorizer lets everything pass");
+    om.rules.native_authorizer = true;
     let error = ask(&om, "bob").unwrap_err();
     assert_eq!(error.status, Status::PermissionDenied);
     assert_eq!(
