@@ -28,6 +28,9 @@ SETTINGS = {
     "hdds.scm.block.deleting.service.interval": "5s",
     "hdds.datanode.block.deleting.service.interval": "5s",
     "ozone.scm.pipeline.creation.interval": "5s",
+    # A datanode that could not make its part of a pipeline blocks it for this long.
+    "ozone.scm.pipeline.allocated.timeout": "20s",
+    "ozone.scm.pipeline.scrub.interval": "5s",
     "hdds.pipeline.report.interval": "5s",
     "hdds.node.report.interval": "5s",
     "hdds.container.report.interval": "30s",

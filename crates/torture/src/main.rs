@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use ozone_client::{OmAddress, OzoneClient};
 use ozone_config::{Configuration, Sources};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -22,7 +23,7 @@ struct Arguments {
     #[arg(long, value_name = "DIR")]
     config: PathBuf,
     /// Decides names, contents and the order of operations
-    #[arg(long)]
+    #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Tasks that write
     #[arg(long, default_value_t = 6)]
@@ -49,8 +50,11 @@ struct Arguments {
     #[arg(long)]
     replicas: bool,
     /// Directory for evidence of violations
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", default_value = "evidence")]
     evidence: PathBuf,
+    /// Instead of a load: read each key of this bucket from each of its datanodes alone, and compare
+    #[arg(long, value_name = "VOLUME/BUCKET")]
+    compare_replicas: Option<String>,
 }
 
 /// Time between two status lines.
@@ -75,6 +79,16 @@ fn main() -> anyhow::Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let _guard = runtime.enter();
+    if let Some((volume, bucket)) =
+        arguments.compare_replicas.as_deref().and_then(|at| at.split_once('/'))
+    {
+        let client = OzoneClient::new(&conf, &OmAddress::Configured)?;
+        println!(
+            "{}",
+            runtime.block_on(torture::verify::compare_replicas(&client, volume, bucket))?
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
     let run = Arc::new(Run::new(options, &conf)?);
     let good = runtime.block_on(drive(run, arguments.replicas))?;
     runtime.shutdown_background();

@@ -214,6 +214,47 @@ impl Run {
     }
 }
 
+/// Reads every key of a bucket from each of its datanodes alone and compares what they give.
+///
+/// # Errors
+/// The bucket cannot be listed.
+pub async fn compare_replicas(
+    client: &OzoneClient,
+    volume: &str,
+    bucket: &str,
+) -> Result<Value, ozone_client::ClientError> {
+    let found = client.bucket(volume, bucket).await?;
+    let (mut keys, mut replicas) = (0_u64, 0_u64);
+    let (mut failed, mut differing) = (Vec::new(), Vec::new());
+    let mut start: Option<String> = None;
+    loop {
+        let (page, more) = client.list_keys(&found, "", start.as_deref(), 1000).await?;
+        start = page.last().map(|key| key.name.clone());
+        for name in page.into_iter().filter(|key| key.is_file).map(|key| key.name) {
+            keys += 1;
+            let key = client.key(volume, bucket, &name, true).await?;
+            let nodes = key.locations.iter().filter_map(|at| at.pipeline.as_ref());
+            let mut first: Option<Vec<u8>> = None;
+            for node in 0..nodes.map(|pipeline| pipeline.nodes.len()).max().unwrap_or(0) {
+                match read_from(client, &key.locations, node).await {
+                    Ok(pieces)
+                        if *first.get_or_insert_with(|| pieces.concat()) == pieces.concat() =>
+                    {
+                        replicas += 1;
+                    }
+                    Ok(_) => differing.push(name.clone()),
+                    Err(error) => failed.push(format!("{name}: {error}")),
+                }
+            }
+        }
+        if !more {
+            return Ok(
+                json!({"keys": keys, "replicas": replicas, "failed": failed, "differing": differing}),
+            );
+        }
+    }
+}
+
 async fn read_from(
     client: &OzoneClient,
     locations: &[BlockLocation],
