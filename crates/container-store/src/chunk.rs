@@ -230,8 +230,8 @@ impl ContainerStore {
     }
 
     /// Before a block is committed: its file must hold all its chunks. A crash can leave a Raft entry
-    /// on disk whose chunk was not written; committing such a block would hide the loss. With `eof`
-    /// the open file is let go (`FilePerBlockStrategy.finishWriteChunks`).
+    /// on disk whose chunk was not written; committing such a block would hide the loss. A block that
+    /// goes on (no `eof`) may have no file yet, as in Ozone. With `eof` the open file is let go (`FilePerBlockStrategy.finishWriteChunks`).
     pub(crate) fn finish_block(
         &self,
         container: &Container,
@@ -247,6 +247,9 @@ impl ContainerStore {
             Some(file) => file.metadata(),
             None => std::fs::metadata(&path),
         };
+        if !eof && metadata.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+            return Ok(());
+        }
         let length = metadata.map(|metadata| metadata.len()).map_err(|error| {
             let message = format!("Chunk file not found: {}: {error}", path.display());
             StoreError::new(Code::UnableToFindChunk, message)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use container_store::Container;
 use tokio::time::{MissedTickBehavior, interval_at};
 
+use crate::memory::{self, Resident};
 use crate::node::{Node, Services};
 
 /// Starts all of it; it ends with the node.
@@ -23,6 +24,8 @@ pub fn start(node: &Arc<Node>, services: &Arc<Services>) {
             node.outbox.report_node_now();
         }
     });
+    let resident = Resident::default();
+    every(node, services, memory::INTERVAL, move |_, _| resident.give_back());
     every(node, services, settings.usage_refresh_interval, |_, services| {
         services.store.volumes().iter().for_each(|volume| volume.measure_used());
     });

@@ -11,6 +11,7 @@
 //! Start reading at [`Datanode`], then [`node::Node`] and [`dispatch`].
 
 mod background;
+mod memory;
 pub mod dispatch;
 mod grpc;
 pub mod heartbeat;

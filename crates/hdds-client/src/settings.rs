@@ -77,7 +77,7 @@ impl Default for BlockSettings {
             piggyback: false,
             watch: WatchLevel::All,
             stall_timeout: Duration::from_secs(60),
-            watch_all_wait: Duration::from_secs(5),
+            watch_all_wait: Duration::from_secs(2),
             read_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             requests_per_node_max: 32,

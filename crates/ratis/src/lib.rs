@@ -20,6 +20,7 @@
 pub mod channel;
 pub mod client;
 pub mod exception;
+mod gather;
 pub mod ids;
 pub mod peer;
 pub mod server;

@@ -14,20 +14,25 @@ use ratis_proto::grpc::admin_protocol_service_client::AdminProtocolServiceClient
 use ratis_proto::grpc::raft_server_protocol_service_client::RaftServerProtocolServiceClient;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
 use crate::channel::{Channels, Lane};
 use crate::exception::{self, Exception};
+use crate::gather;
 use crate::ids;
+
+/// The method that append streams call.
+const APPEND_ENTRIES_PATH: &str = "/ratis.grpc.RaftServerProtocolService/appendEntries";
 
 /// A peer's server port.
 #[derive(Clone)]
 pub struct PeerClient {
     data: RaftServerProtocolServiceClient<Channel>,
     quick: RaftServerProtocolServiceClient<Channel>,
+    /// The same connections, for append streams.
+    channels: [Channel; 2],
 }
 
 impl PeerClient {
@@ -36,12 +41,14 @@ impl PeerClient {
     /// # Errors
     /// The address is not one.
     pub fn new(channels: &Channels, address: &str) -> Result<Self, Exception> {
-        let client = |lane| {
-            Ok(RaftServerProtocolServiceClient::new(channels.get(address, lane)?)
+        let channels =
+            [channels.get(address, Lane::Data)?, channels.get(address, Lane::Heartbeat)?];
+        let [data, quick] = channels.clone().map(|channel| {
+            RaftServerProtocolServiceClient::new(channel)
                 .max_decoding_message_size(usize::MAX)
-                .max_encoding_message_size(usize::MAX))
-        };
-        Ok(Self { data: client(Lane::Data)?, quick: client(Lane::Heartbeat)? })
+                .max_encoding_message_size(usize::MAX)
+        });
+        Ok(Self { data, quick, channels })
     }
 
     /// `requestVote`.
@@ -99,12 +106,13 @@ impl PeerClient {
         lane: Lane,
         events: impl FnMut(LaneEvent) + Send + 'static,
     ) -> AppendLane {
-        let client = match lane {
-            Lane::Data => self.data.clone(),
-            Lane::Heartbeat => self.quick.clone(),
+        let [data, quick] = &self.channels;
+        let channel = match lane {
+            Lane::Data => data.clone(),
+            Lane::Heartbeat => quick.clone(),
         };
         let (queue, requests) = mpsc::unbounded_channel();
-        let task = tokio::spawn(drive(client, requests, events));
+        let task = tokio::spawn(drive(channel, requests, events));
         AppendLane { queue, task }
     }
 }
@@ -146,22 +154,19 @@ impl Drop for AppendLane {
 }
 
 async fn drive(
-    mut client: RaftServerProtocolServiceClient<Channel>,
+    channel: Channel,
     requests: mpsc::UnboundedReceiver<AppendEntriesRequestProto>,
     mut events: impl FnMut(LaneEvent),
 ) {
-    let requests = UnboundedReceiverStream::new(requests);
-    let status = match client.append_entries(requests).await {
-        Ok(replies) => {
-            let mut replies = replies.into_inner();
-            loop {
-                match replies.next().await {
-                    Some(Ok(reply)) => events(LaneEvent::Reply(reply)),
-                    Some(Err(status)) => break status,
-                    None => break Status::unavailable("the peer closed the stream"),
-                }
+    let called = gather::call(channel, APPEND_ENTRIES_PATH, requests, usize::MAX).await;
+    let status = match called {
+        Ok(mut replies) => loop {
+            match replies.next().await {
+                Some(Ok(reply)) => events(LaneEvent::Reply(reply)),
+                Some(Err(status)) => break status,
+                None => break Status::unavailable("the peer closed the stream"),
             }
-        }
+        },
         Err(status) => status,
     };
     events(LaneEvent::Failed { call: exception::call_of(&status), status });

@@ -95,6 +95,12 @@ pub(crate) struct Driver {
     /// Members that could not be reached since any of them answered last, and since when.
     unreachable: HashSet<Bytes>,
     unreachable_since: Option<Instant>,
+    /// Since when no request succeeded although some were tried.
+    leaderless_since: Option<Instant>,
+    /// When the server said something last.
+    heard: Instant,
+    /// Servers left in a row because they said nothing.
+    silences: u32,
 }
 
 impl Driver {
@@ -132,6 +138,9 @@ impl Driver {
             last_failure: "no server was asked yet".to_owned(),
             unreachable: HashSet::new(),
             unreachable_since: None,
+            leaderless_since: None,
+            heard: now,
+            silences: 0,
         };
         driver.enqueue(Kind::Dummy, None, now);
         driver
@@ -314,6 +323,7 @@ impl Driver {
             StreamEvent::Reply(reply) if ordered || unordered => {
                 self.unreachable.clear();
                 self.unreachable_since = None;
+                self.heard = Instant::now();
                 self.reply(*reply);
             }
             StreamEvent::Ended(status) if ordered || unordered => {
@@ -391,6 +401,8 @@ impl Driver {
 
     fn success(&mut self, call: u64, reply: RaftClientReplyProto) {
         self.failures = 0;
+        self.silences = 0;
+        self.leaderless_since = None;
         {
             let mut known = self.known.lock();
             known.leader = self.peers.get(self.target).map(|p| p.id.clone());
@@ -468,6 +480,9 @@ impl Driver {
     }
 
     fn give_up_streams(&mut self, reason: String) {
+        if !self.pending.is_empty() || !self.watches.is_empty() {
+            self.leaderless_since.get_or_insert_with(Instant::now);
+        }
         tracing::debug!(group = %self.group, reason, failures = self.failures, "raft client retries");
         self.last_failure = reason;
         self.ordered = None;
@@ -512,9 +527,17 @@ impl Driver {
             self.unreachable.clear();
             self.unreachable_since = None;
         }
-        if self.pending.values().any(|p| p.sent.is_some_and(|s| late(s, settings.request_timeout)))
-        {
-            self.move_on(None, format!("no answer within {:?}", settings.request_timeout));
+        if self.leaderless_since.is_some_and(|s| late(s, settings.leaderless_timeout)) {
+            let (after, last) = (settings.leaderless_timeout, self.last_failure.clone());
+            self.fail_all(&ClientError::TimedOut { after, last });
+            self.leaderless_since = None;
+        }
+        let patience = settings.silence_timeout.saturating_mul(1 << self.silences.min(10));
+        let patience = patience.min(settings.request_timeout);
+        let heard = self.heard;
+        if self.pending.values().any(|p| p.sent.is_some_and(|s| late(s.max(heard), patience))) {
+            self.silences += 1;
+            self.move_on(None, format!("no answer within {patience:?}"));
         }
         let expired: Vec<u64> = self
             .pending

@@ -2,12 +2,16 @@
 
 use futures_util::StreamExt;
 use ratis_proto::common::{RaftClientReplyProto, RaftClientRequestProto};
-use ratis_proto::grpc::raft_client_protocol_service_client::RaftClientProtocolServiceClient;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Status;
 use tonic::transport::Channel;
+
+use crate::gather;
+
+/// Methods of the client's service.
+const ORDERED_PATH: &str = "/ratis.grpc.RaftClientProtocolService/ordered";
+const UNORDERED_PATH: &str = "/ratis.grpc.RaftClientProtocolService/unordered";
 
 /// What comes back on a stream.
 pub(crate) enum StreamEvent {
@@ -32,12 +36,10 @@ impl Stream {
         number: u64,
         events: mpsc::UnboundedSender<(u64, StreamEvent)>,
     ) -> Self {
-        let client = RaftClientProtocolServiceClient::new(channel)
-            .max_decoding_message_size(message_bytes_max)
-            .max_encoding_message_size(usize::MAX);
         let (requests, receiver) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
-            let status = drive(client, ordered, receiver, number, &events).await;
+            let status =
+                drive(channel, ordered, message_bytes_max, receiver, number, &events).await;
             // The driver may have gone.
             let _ = events.send((number, StreamEvent::Ended(status)));
         });
@@ -57,17 +59,18 @@ impl Drop for Stream {
 }
 
 async fn drive(
-    mut client: RaftClientProtocolServiceClient<Channel>,
+    channel: Channel,
     ordered: bool,
+    message_bytes_max: usize,
     requests: mpsc::UnboundedReceiver<RaftClientRequestProto>,
     number: u64,
     events: &mpsc::UnboundedSender<(u64, StreamEvent)>,
 ) -> Status {
-    let requests = UnboundedReceiverStream::new(requests);
-    let opened =
-        if ordered { client.ordered(requests).await } else { client.unordered(requests).await };
-    let mut replies = match opened {
-        Ok(response) => response.into_inner(),
+    let path = if ordered { ORDERED_PATH } else { UNORDERED_PATH };
+    let called =
+        gather::call::<_, RaftClientReplyProto>(channel, path, requests, message_bytes_max);
+    let mut replies = match called.await {
+        Ok(replies) => replies,
         Err(status) => return status,
     };
     loop {
