@@ -57,7 +57,8 @@ impl Core {
 
     /// How far the group got by a level that asks for everybody ([`ReplicationLevel::All`] and
     /// [`ReplicationLevel::AllCommitted`]), leaving out the voters that were asked something `patience`
-    /// milliseconds ago or longer and have said nothing since; never past what is committed. `None` for
+    /// milliseconds ago or longer and have said nothing since; never past what a majority is known to
+    /// have committed. `None` for
     /// other levels, unless leading, and while nobody is that silent. Whoever waits for more than that
     /// waits for somebody who may never come.
     pub fn level_without_silent(
@@ -86,7 +87,8 @@ impl Core {
             }),
             ReplicationLevel::Majority | ReplicationLevel::MajorityCommitted => None,
         };
-        reached.min(self.commit)
+        // Whoever is told so takes those for lost that are not known to have it: a majority must be known.
+        reached.min(self.committed().majority)
     }
 
     /// When the next voter becomes too silent for [`Self::level_without_silent`]; `None` while all
