@@ -11,12 +11,12 @@
 //! Start reading at [`Datanode`], then [`node::Node`] and [`dispatch`].
 
 mod background;
-mod memory;
 pub mod dispatch;
 mod grpc;
 pub mod heartbeat;
 mod http;
 pub mod identity;
+mod memory;
 mod metrics;
 pub mod node;
 pub mod pipeline;
