@@ -14,7 +14,7 @@ pub fn start(node: &Arc<Node>, services: &Arc<Services>) {
     let settings = node.settings.clone();
     every(node, services, settings.block_deleting_interval, |_, services| {
         let round = services.store.delete_blocks(&|container| may_delete(services, container));
-        services.dispatcher.metrics.deleted(round.blocks as u64, round.bytes as u64);
+        services.dispatcher.metrics.deleted(round.blocks as u64, round.bytes);
         if round.blocks > 0 {
             tracing::info!(blocks = round.blocks, bytes = round.bytes, "blocks removed");
         }
