@@ -14,6 +14,7 @@ pub mod file;
 pub mod key;
 #[expect(deprecated, reason = "the field of the parts is where 2.2.0 keeps them")]
 pub mod multipart;
+mod old_clients;
 pub mod server;
 pub mod volume;
 
@@ -248,6 +249,9 @@ pub fn prepare(
     ns: &Namespace<'_>,
     caller: &Caller<'_>,
 ) -> Result<Option<BlocksWanted>, Failure> {
+    if old_clients::is_old(request) {
+        old_clients::check_write(request, ns)?;
+    }
     let wanted = prepare_one(request, ns, caller)?;
     rights::check(request, ns, caller)?;
     Ok(wanted)
@@ -371,7 +375,14 @@ pub fn read(request: &OmRequest, ns: &Namespace<'_>, caller: &Caller<'_>) -> Opt
     let mut reply = reply_to(request);
     let result = match kind {
         Some(Type::ServiceList | Type::PrepareStatus) => return None,
-        Some(kind) => read_one(kind, request, ns, caller, reply.as_mut()),
+        Some(kind) => {
+            let read = read_one(kind, request, ns, caller, reply.as_mut());
+            if read.is_ok() && old_clients::is_old(request) {
+                old_clients::filter(&mut reply, ns).and(read)
+            } else {
+                read
+            }
+        }
         None => Err(unsupported(None, request.cmd_type).into()),
     };
     Some(match result {

@@ -121,7 +121,7 @@ fn a_prefix_has_acls_of_its_own_and_hands_default_ones_down() {
     let refused = om.refused(add(ObjectType::Prefix, "/vol/buck/p", default.clone()));
     assert_eq!(refused.0, Status::InvalidPathInAclRequest);
     om.ok(add(ObjectType::Prefix, path, default.clone()));
-    assert_eq!(acls(&om, ObjectType::Prefix, path), [default.clone()]);
+    assert_eq!(acls(&om, ObjectType::Prefix, path), std::slice::from_ref(&default));
     assert_eq!(om.rows(&tables::PREFIX), [path]);
     om.put("p/q/key", 5);
     om.put("other", 5);

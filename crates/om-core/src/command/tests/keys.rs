@@ -392,3 +392,22 @@ fn the_writer_of_a_deleted_or_replaced_file_learns_that_it_is_gone() {
     let plans = crate::deletion::expired_open_keys(&om.ns(), 0, 10).unwrap();
     assert_eq!(plans[0].open_keys_per_bucket[0].keys.len(), 2);
 }
+
+#[test]
+fn old_clients_are_spared_what_they_cannot_read_and_kept_from_writing_it_wrongly() {
+    let mut om = Om::with_bucket(BucketLayoutProto::FileSystemOptimized);
+    om.put("key", 5);
+    let old = |request| OmRequest { version: Some(2), ..request };
+    assert_eq!(om.refused(old(create_key("new", 0))).0, Status::NotSupportedOperation);
+    let lookup = OmRequest {
+        lookup_key_request: Some(Box::new(LookupKeyRequest { key_args: args("key") })),
+        ..kind(Type::LookupKey)
+    };
+    assert_eq!(om.read(lookup.clone()).status(), Status::Ok);
+    let reply = om.read(old(lookup));
+    assert_eq!((reply.status(), reply.success), (Status::NotSupportedOperation, Some(true)));
+    assert!(reply.lookup_key_response.is_none());
+    om.ok(old(create_bucket("vol", "legacy", BucketLayoutProto::ObjectStore)));
+    let made: BucketInfo = om.row(&tables::BUCKET, "/vol/legacy").unwrap();
+    assert_eq!(made.bucket_layout(), BucketLayoutProto::Legacy);
+}
