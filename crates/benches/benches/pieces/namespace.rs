@@ -132,7 +132,12 @@ impl Om {
 }
 
 fn kind(kind: Type) -> OmRequest {
-    OmRequest { cmd_type: kind.into(), client_id: "bench".into(), ..Default::default() }
+    OmRequest {
+        cmd_type: kind.into(),
+        client_id: "bench".into(),
+        version: Some(3),
+        ..Default::default()
+    }
 }
 
 fn args(key: &str) -> KeyArgs {
