@@ -103,7 +103,10 @@ impl FrameBuffer {
     ///
     /// # Errors
     /// The length is not acceptable; the stream cannot be used any further.
-    #[expect(clippy::should_implement_trait, reason = "a stream that can be refused is no iterator")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a stream that can be refused is no iterator"
+    )]
     pub fn next(&mut self) -> Result<Option<Bytes>, BadLength> {
         let Some(prefix) = self.bytes.get(..4) else { return Ok(None) };
         let signed = i32::from_be_bytes(prefix.try_into().unwrap_or_default());
