@@ -1,7 +1,8 @@
 //! A group's loop: events in, steps of the Raft core, effects out.
 //!
 //! The loop never blocks: disks, peers and the state machine work elsewhere and report back through
-//! the mailbox. It takes many events at once, so that proposals share an append, a sync and a reply.
+//! the mailbox. (With `RaftSettings::own_thread` it has a thread, on which it also writes the log and
+//! applies; the reports come through the mailbox all the same.) It takes many events at once, so that proposals share an append, a sync and a reply.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -191,6 +192,7 @@ impl Actor {
             return;
         }
         self.carry_out();
+        self.log.work();
         let deadline = self.core.deadline().min(self.watches_deadline().unwrap_or(Millis::MAX));
         self.group.deadline.store(deadline, Ordering::Relaxed);
         self.clock.wish(deadline);

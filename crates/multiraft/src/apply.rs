@@ -1,10 +1,12 @@
 //! Applying committed entries, in order, beside the group's loop.
 //!
 //! A group has no thread of its own for this: while there is work, one blocking task works the queue
-//! off, and ends when the queue is empty. So at most one call into the state machine's `apply`,
+//! off, and ends when the queue is empty. A loop that has its own thread works off new entries itself,
+//! and leaves snapshots and what must be read from the log to a blocking task. So at most one call into the state machine's `apply`,
 //! `advance` and `take_snapshot` is under way.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -69,6 +71,8 @@ pub(crate) struct Applier {
     group: Weak<Group>,
     reader: LogReader,
     snapshot_after: Option<u64>,
+    /// Whoever pushes entries works them off.
+    here: bool,
     queue: Mutex<Queue>,
     worker: Mutex<Worker>,
 }
@@ -79,10 +83,11 @@ impl Applier {
         reader: LogReader,
         snapshot_after: Option<u64>,
         durable: Option<TermIndex>,
+        here: bool,
     ) -> Self {
         let worker = Worker { applied: durable, snapshot: durable };
         let (queue, worker) = (Mutex::default(), Mutex::new(worker));
-        Self { group, reader, snapshot_after, queue, worker }
+        Self { group, reader, snapshot_after, here, queue, worker }
     }
 
     /// Too much waits already: leave the entries in the log.
@@ -101,17 +106,25 @@ impl Applier {
             queue.entries += entries.len();
         }
         queue.jobs.push_back(job);
-        if !std::mem::replace(&mut queue.running, true) {
-            drop(queue);
+        if std::mem::replace(&mut queue.running, true) {
+            return;
+        }
+        drop(queue);
+        // A panic is noted by its guard; the loop must live to tell everybody.
+        let here = self.here
+            && catch_unwind(AssertUnwindSafe(|| self.work(true))).unwrap_or(true);
+        if !here {
             let applier = self.clone();
-            tokio::task::spawn_blocking(move || applier.work());
+            tokio::task::spawn_blocking(move || applier.work(false));
         }
     }
 
-    fn work(&self) {
-        let Some(group) = self.group.upgrade() else { return };
+    /// Works the queue off; false if it stopped `briefly` before a job that may take long.
+    fn work(&self, briefly: bool) -> bool {
+        let Some(group) = self.group.upgrade() else { return true };
         let mut panicking = PanicGuard { group: &group, queue: &self.queue, armed: true };
         let mut worker = self.worker.lock();
+        let mut done = true;
         loop {
             let job = {
                 let mut queue = self.queue.lock();
@@ -119,6 +132,11 @@ impl Applier {
                     queue.running = false;
                     break;
                 };
+                if briefly && !matches!(job, Job::Entries(..)) {
+                    queue.jobs.push_front(job);
+                    done = false;
+                    break;
+                }
                 if let Job::Entries(entries, _) = &job {
                     queue.entries -= entries.len();
                 }
@@ -127,6 +145,7 @@ impl Applier {
             self.carry_out(&group, &mut worker, job);
         }
         panicking.armed = false;
+        done
     }
 
     fn carry_out(&self, group: &Group, worker: &mut Worker, job: Job) {
@@ -134,7 +153,11 @@ impl Applier {
             Job::Entries(entries, writes) => {
                 let mut writes = VecDeque::from(writes);
                 worker.apply(group, entries, &mut writes);
-                self.snapshot_if_due(group, worker);
+                if self.here {
+                    self.queue_snapshot(worker);
+                } else {
+                    self.snapshot_if_due(group, worker);
+                }
             }
             Job::Stored(from, to, writes) => {
                 let mut writes = VecDeque::from(writes);
@@ -176,6 +199,14 @@ impl Applier {
                 }
                 let _ = done.send(());
             }
+        }
+    }
+
+    /// A snapshot that is due is the next job.
+    fn queue_snapshot(&self, worker: &Worker) {
+        let due = self.snapshot_after.filter(|after| worker.since_snapshot() >= (*after).max(1));
+        if let Some(after) = due {
+            self.queue.lock().jobs.push_front(Job::Snapshot(after, None));
         }
     }
 

@@ -17,6 +17,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::actor::Actor;
 use crate::clock::Clock;
 use crate::error::{RaftError, StartError};
 use crate::group::{Event, Group};
@@ -77,7 +78,9 @@ impl MultiRaft {
                 path: path.clone(),
                 message: error.to_string(),
             };
-            let disk = Disk::open(path).map_err(unusable)?;
+            let open =
+                if settings.own_thread { Disk::open_without_thread } else { Disk::open };
+            let disk = open(path).map_err(unusable)?;
             for group in disk.groups().map_err(unusable)? {
                 found.push((group, disk.clone()));
             }
@@ -375,7 +378,11 @@ impl Engine {
             .await
             .map_err(|_| RaftError::Log { group: id, message: "opening panicked".to_owned() })??;
         let group = actor.group.clone();
-        let task = tokio::spawn(actor.run());
+        let task = if self.settings.own_thread {
+            run_on_thread(id, actor)?
+        } else {
+            tokio::spawn(actor.run())
+        };
         self.groups.write().insert(id, Running { group, disk, task });
         Ok(())
     }
@@ -435,6 +442,23 @@ impl Running {
             tracing::error!(group = %self.group.id, "the raft group panicked");
         }
     }
+}
+
+/// Runs a group's loop on a thread of its own; the task ends with it.
+fn run_on_thread(id: GroupId, actor: Actor) -> Result<JoinHandle<()>, RaftError> {
+    let runtime = tokio::runtime::Handle::current();
+    let (running, ended) = tokio::sync::oneshot::channel::<()>();
+    std::thread::Builder::new()
+        .name("raft-group".to_owned())
+        .spawn(move || {
+            let _running = running;
+            runtime.block_on(actor.run());
+        })
+        .map_err(|e| RaftError::Log { group: id, message: format!("no thread: {e}") })?;
+    Ok(tokio::spawn(async move {
+        // Nothing is ever sent: the error is the end of the thread.
+        let _ = ended.await;
+    }))
 }
 
 /// Wakes the groups that have something to do.

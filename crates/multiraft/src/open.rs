@@ -105,6 +105,7 @@ pub(crate) fn open(
         log.reader().clone(),
         settings.snapshot_after_entries,
         durable,
+        settings.own_thread,
     ));
     let vote_timeout = settings.election_timeout_min.max(VOTE_TIMEOUT_MIN);
     let links = Links::new(group.clone(), engine.channels.clone(), vote_timeout);

@@ -63,6 +63,10 @@ pub struct RaftSettings {
     pub purge_up_to_snapshot: bool,
     /// Largest gRPC message, in bytes.
     pub message_bytes_max: usize,
+    /// Each group's loop has a thread of its own, and writes the log and applies on it: the fewest
+    /// changes of thread per write, right for a process with one group. Otherwise the loops are tasks,
+    /// each disk has a writer thread, and state machines apply on the blocking pool.
+    pub own_thread: bool,
     /// Delete (else rename away) a group's directory when it is removed.
     pub delete_removed_groups: bool,
 }
@@ -96,6 +100,7 @@ impl RaftSettings {
             purge_gap: Some(1_000_000),
             purge_up_to_snapshot: false,
             message_bytes_max: 33 << 20,
+            own_thread: false,
             delete_removed_groups: true,
         }
     }

@@ -244,6 +244,7 @@ async fn start_raft(
         snapshot_after_entries: Some(settings.snapshot_after_entries),
         purge_gap: Some(settings.purge_gap),
         purge_up_to_snapshot: true,
+        own_thread: true,
         ..RaftSettings::new(id, vec![settings.ratis_directory.clone()])
     };
     let raft = MultiRaft::start(raft_settings, Arc::new(OneGroup(machine))).await?;

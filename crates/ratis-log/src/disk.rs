@@ -1,4 +1,4 @@
-//! One storage directory and its writer thread.
+//! One storage directory and its writer.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,8 @@ struct Inner {
     next_slot: AtomicU64,
     metrics: Arc<DiskMetrics>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Where there is no thread.
+    writer: Option<Mutex<Writer>>,
 }
 
 /// A storage directory. Clones share it.
@@ -73,6 +75,26 @@ impl Disk {
             next_slot: AtomicU64::new(0),
             metrics,
             thread: Mutex::new(Some(thread)),
+            writer: None,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Opens a storage directory without a thread: what is queued is written, synced and reported by
+    /// whoever calls [`GroupLog::work`]. For a process with one group, whose loop may block: it saves
+    /// two changes of thread for each round.
+    ///
+    /// # Errors
+    /// The directory cannot be created.
+    pub fn open_without_thread(path: &Path) -> Result<Self, LogError> {
+        fs::create_dir_all(path).map_err(LogError::io("create", path))?;
+        let (queue, operations) = crossbeam_channel::unbounded();
+        let inner = Inner {
+            path: path.to_owned(),
+            queue,
+            next_slot: AtomicU64::new(0),
+            thread: Mutex::new(None),
+            writer: Some(Mutex::new(Writer::new(operations))),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -153,8 +175,19 @@ impl Disk {
 
     /// Queues an operation. After a shutdown there is nobody to do it and nobody who waits for it.
     pub(crate) fn send(&self, operation: Operation) {
+        let is_change = matches!(operation, Operation::Change(..));
         if self.inner.queue.send(operation).is_err() {
             tracing::debug!(path = %self.path().display(), "raft log operation after shutdown");
+        }
+        if !is_change {
+            self.work();
+        }
+    }
+
+    /// Does what is queued, if no thread does.
+    pub(crate) fn work(&self) {
+        if let Some(writer) = &self.inner.writer {
+            writer.lock().work_off();
         }
     }
 }

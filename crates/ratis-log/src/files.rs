@@ -175,13 +175,14 @@ impl LogFiles {
         if index != next {
             return Err(LogError::Gap { want: next, got: index });
         }
-        let current = self.segments.lock().open().map(|s| (s.bytes, s.is_empty(), s.clone()));
+        let current = self.segments.lock().open().map(|s| (s.bytes, s.is_empty()));
         match current {
-            Some((bytes, is_empty, segment))
-                if is_empty || bytes < self.settings.segment_bytes_max =>
-            {
+            Some((bytes, is_empty)) if is_empty || bytes < self.settings.segment_bytes_max => {
                 if self.open.is_none() {
-                    self.reopen(&segment)?;
+                    let found = self.segments.lock().open().map(|segment| segment.name());
+                    if let Some(name) = found {
+                        self.open = Some(self.place.open(&name)?);
+                    }
                 }
                 Ok(bytes)
             }

@@ -93,6 +93,12 @@ impl GroupLog {
         self.submit(Change::Append(frames))
     }
 
+    /// Does what is queued, where the disk has no thread ([`Disk::open_without_thread`]). Blocks until
+    /// it is on disk; the listener is told before this returns.
+    pub fn work(&self) {
+        self.disk.work();
+    }
+
     /// Drops the oldest entries from memory until they take `bytes_max`, but none at or after
     /// `keep_from`, which must not lie behind [`LogReader::next`]: what is dropped can be read back.
     pub fn evict(&mut self, bytes_max: usize, keep_from: u64) {

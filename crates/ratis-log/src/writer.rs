@@ -1,4 +1,4 @@
-//! The thread that writes the logs of all groups on one disk, in rounds.
+//! What writes the logs of all groups on one disk, in rounds: a thread, or the loop of a group.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -98,6 +98,21 @@ impl Writer {
                 break;
             }
         }
+        self.end();
+    }
+
+    /// Works off what is queued now.
+    pub fn work_off(&mut self) {
+        while let Ok(first) = self.queue.try_recv() {
+            let go_on = self.round(first);
+            self.finish_round();
+            if !go_on {
+                self.end();
+            }
+        }
+    }
+
+    fn end(&mut self) {
         for (_, files) in self.groups.drain() {
             files.close();
         }

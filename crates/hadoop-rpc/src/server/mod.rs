@@ -6,13 +6,15 @@
 //!                 └─ writes all answers that are ready at once
 //!  sweeper: once a second closes connections that stall or idle
 //! ```
-//! A call is polled once in the connection's task: what answers at once costs no task and no wake-up.
+//! Connections live on I/O threads of the server ([`ServerSettings::io_threads`]), each with a reactor
+//! of its own: a wake-up then never rouses a second thread to look for work. A call is polled once in the connection's task: what answers at once costs no task and no wake-up.
 //! What does not is polled on beside the others. When calls keep a connection busy for too long, or
 //! the protocol says so ([`Protocol::placement`]), they get tasks of their own and spread over cores.
 
 mod connection;
 mod line;
 mod metrics;
+mod reactor;
 mod registry;
 mod session;
 mod settings;
@@ -28,6 +30,7 @@ use parking_lot::Mutex;
 use rand::random;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
@@ -36,6 +39,7 @@ use tracing::{debug, warn};
 use crate::class;
 use line::{Lines, Order};
 pub use metrics::RpcMetrics;
+use reactor::Reactors;
 use registry::Registry;
 pub use settings::ServerSettings;
 
@@ -156,6 +160,8 @@ struct Shared {
     lines: Lines,
     metrics: Arc<RpcMetrics>,
     tasks: TaskTracker,
+    /// Where calls go that compute for long ([`Placement::Task`]).
+    workers: Handle,
 }
 
 impl Shared {
@@ -173,6 +179,8 @@ pub struct RpcServer {
     shared: Arc<Shared>,
     address: SocketAddr,
     background: Mutex<Vec<JoinHandle<()>>>,
+    /// Ends with the server.
+    _reactors: Arc<Reactors>,
 }
 
 impl RpcServer {
@@ -198,13 +206,15 @@ impl RpcServer {
             lines: Lines::default(),
             metrics: Arc::default(),
             tasks: TaskTracker::new(),
+            workers: Handle::current(),
             settings,
         });
+        let reactors = Arc::new(Reactors::start(shared.settings.io_threads)?);
         let background = vec![
-            tokio::spawn(accept(listener, shared.clone())),
+            tokio::spawn(accept(listener, shared.clone(), reactors.clone())),
             tokio::spawn(sweep(shared.clone())),
         ];
-        Ok(Self { shared, address, background: Mutex::new(background) })
+        Ok(Self { shared, address, background: Mutex::new(background), _reactors: reactors })
     }
 
     /// Where it listens.
@@ -253,10 +263,10 @@ impl Drop for RpcServer {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>, reactors: Arc<Reactors>) {
     loop {
         match listener.accept().await {
-            Ok((stream, remote)) => admit(&shared, stream, remote),
+            Ok((stream, remote)) => admit(&shared, &reactors, stream, remote),
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -265,7 +275,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-fn admit(shared: &Arc<Shared>, stream: TcpStream, remote: SocketAddr) {
+fn admit(shared: &Arc<Shared>, reactors: &Reactors, stream: TcpStream, remote: SocketAddr) {
     let max = shared.settings.connections_max;
     if shared.lines.count() >= max {
         shared.metrics.refused_connections.inc();
@@ -275,10 +285,23 @@ fn admit(shared: &Arc<Shared>, stream: TcpStream, remote: SocketAddr) {
     let _ = stream.set_nodelay(true);
     let (id, line) = shared.lines.open();
     let task = shared.clone();
-    shared.tasks.spawn(async move {
-        connection::serve(stream, remote, &task, &line).await;
+    let Some(reactor) = reactors.next() else {
+        shared.tasks.spawn(async move {
+            connection::serve(stream, remote, &task, &line).await;
+            task.lines.close(id);
+        });
+        return;
+    };
+    let stream = stream.into_std();
+    let serving = async move {
+        // The socket leaves the acceptor's reactor for its own.
+        match stream.and_then(TcpStream::from_std) {
+            Ok(stream) => connection::serve(stream, remote, &task, &line).await,
+            Err(error) => warn!(%remote, %error, "cannot serve a connection"),
+        }
         task.lines.close(id);
-    });
+    };
+    shared.tasks.spawn_on(serving, reactor);
 }
 
 async fn sweep(shared: Arc<Shared>) {

@@ -7,11 +7,16 @@ use ozone_config::{ConfigError, Configuration, Unit};
 
 use crate::proxy_user::ProxyUsers;
 
+/// Cores for each I/O thread.
+const CORES_PER_IO_THREAD: usize = 4;
+
 /// Limits of a server.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
     /// `ipc.maximum.data.length`: larger frames close the connection.
     pub frame_bytes_max: usize,
+    /// Threads that drive connections; 0 leaves them to the runtime of the caller.
+    pub io_threads: usize,
     /// Calls in service or waiting, over all connections; past it the server stops reading.
     pub calls_max: usize,
     /// Calls in service or waiting on one connection.
@@ -40,6 +45,7 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             frame_bytes_max: 128 << 20,
+            io_threads: io_threads_default(),
             calls_max: 10_000,
             calls_per_connection_max: 1_000,
             request_bytes_max: 1 << 30,
@@ -53,6 +59,12 @@ impl Default for ServerSettings {
             proxy_users: None,
         }
     }
+}
+
+/// One thread answers some hundred thousand small calls per second, so it takes many cores before a
+/// second one pays.
+fn io_threads_default() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(CORES_PER_IO_THREAD))
 }
 
 impl ServerSettings {
