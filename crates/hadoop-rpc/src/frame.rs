@@ -71,9 +71,10 @@ impl FrameBuffer {
         self.offered = next.clamp(READ_BYTES_MIN, READ_BYTES_MAX);
     }
 
-    /// Gives memory back while nothing is buffered.
+    /// Gives memory back while nothing is buffered, but for the room of a small read: a busy client
+    /// pauses after each request.
     pub fn rest(&mut self) {
-        if self.bytes.is_empty() {
+        if self.bytes.is_empty() && self.offered > READ_BYTES_MIN {
             self.bytes = BytesMut::new();
             self.offered = READ_BYTES_MIN;
         }

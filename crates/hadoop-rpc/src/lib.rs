@@ -25,7 +25,7 @@ pub mod trace;
 mod uuid;
 pub mod wire;
 
-pub use uuid::name_uuid_from_bytes;
+pub use uuid::{name_uuid_from_bytes, name_uuid_of_client};
 
 mod headers {
     #![allow(clippy::all, clippy::pedantic, missing_docs)]

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::apply::{Applier, Job};
 use crate::clock::Clock;
 use crate::error::RaftError;
+use crate::gate::Gathering;
 use crate::group::{ChangeWaiter, Event, Group, PeerAnswer, PeerRequest, PendingWrite, Sink};
 use crate::links::Links;
 use crate::settings::RaftSettings;
@@ -158,6 +159,7 @@ impl Actor {
     /// Works until the group is closed.
     pub async fn run(mut self) {
         let mut events = Vec::with_capacity(64);
+        let mut gathering = Gathering::new(self.settings.gather_max);
         let closing = loop {
             self.settle();
             tokio::select! {
@@ -171,6 +173,9 @@ impl Actor {
                     self.bulk_written(at, result);
                 }
             }
+            if self.settings.own_thread {
+                self.gather(&mut events, &mut gathering);
+            }
             let mut closing = None;
             for event in events.drain(..) {
                 match event {
@@ -183,6 +188,26 @@ impl Actor {
             }
         };
         self.close(closing).await;
+    }
+
+    /// Handles what must not wait, then leaves the writes, and those that join them.
+    fn gather(&mut self, events: &mut Vec<Event>, gathering: &mut Gathering) {
+        if !events.iter().any(|event| matches!(event, Event::Propose(_))) {
+            return;
+        }
+        // What was synced is applied and answered before the wait.
+        let is_urgent =
+            |event: &mut Event| !matches!(event, Event::Propose(_) | Event::Close { .. });
+        for event in events.extract_if(.., is_urgent).collect::<Vec<_>>() {
+            self.handle(event);
+        }
+        gathering.wait(&self.group.gate);
+        while events.len() < EVENTS_MAX
+            && let Ok(event) = self.mailbox.try_recv()
+        {
+            events.push(event);
+        }
+        gathering.begin(events.iter().filter(|event| matches!(event, Event::Propose(_))).count());
     }
 
     /// Carries out what the core asks for, and says when it wants to be woken.
@@ -207,7 +232,10 @@ impl Actor {
         }
         let now = self.now();
         match event {
-            Event::Propose(proposal) => self.propose(now, proposal),
+            Event::Propose(proposal) => {
+                self.group.gate.taken();
+                self.propose(now, proposal);
+            }
             Event::Watch(index, level, waiter) => self.watch(now, index, level, waiter),
             Event::Read(waiter) => {
                 let id = self.next_request();

@@ -111,8 +111,7 @@ impl Applier {
         }
         drop(queue);
         // A panic is noted by its guard; the loop must live to tell everybody.
-        let here = self.here
-            && catch_unwind(AssertUnwindSafe(|| self.work(true))).unwrap_or(true);
+        let here = self.here && catch_unwind(AssertUnwindSafe(|| self.work(true))).unwrap_or(true);
         if !here {
             let applier = self.clone();
             tokio::task::spawn_blocking(move || applier.work(false));

@@ -218,7 +218,10 @@ impl Actor {
     /// Answers an event of a group that cannot go on. Sinks that are dropped answer for themselves.
     pub fn refuse(&mut self, event: Event) {
         match event {
-            Event::Propose(proposal) => self.group.abort(proposal.key, &self.gone()),
+            Event::Propose(proposal) => {
+                self.group.gate.taken();
+                self.group.abort(proposal.key, &self.gone());
+            }
             Event::Watch(_, _, waiter) => {
                 let _ = waiter.send(Err(self.gone()));
             }

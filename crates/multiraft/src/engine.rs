@@ -78,8 +78,7 @@ impl MultiRaft {
                 path: path.clone(),
                 message: error.to_string(),
             };
-            let open =
-                if settings.own_thread { Disk::open_without_thread } else { Disk::open };
+            let open = if settings.own_thread { Disk::open_without_thread } else { Disk::open };
             let disk = open(path).map_err(unusable)?;
             for group in disk.groups().map_err(unusable)? {
                 found.push((group, disk.clone()));

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::apply::SnapshotWaiter;
 use crate::error::RaftError;
 use crate::metrics::GroupMetrics;
+use crate::gate::Gate;
 use crate::retry_cache::{Key, Known, Outcome, RetryCache, Waiter};
 use crate::state_machine::{Context, StateMachine, StateMachineError};
 use crate::types::{ClientRequest, GroupId, GroupInfo, Leadership, Reply};
@@ -181,6 +182,8 @@ pub(crate) struct Group {
     /// A tick is in the mailbox.
     pub ticking: AtomicBool,
     pub metrics: Arc<GroupMetrics>,
+    /// Where writes gather.
+    pub gate: Gate,
     mailbox: mpsc::UnboundedSender<Event>,
     pending: Arc<Pending>,
     bounds: Bounds,
@@ -210,6 +213,7 @@ impl Group {
             deadline: AtomicU64::new(0),
             ticking: AtomicBool::new(false),
             metrics,
+            gate: Gate::default(),
             mailbox,
             pending: Arc::new(pending),
             bounds,
@@ -332,6 +336,8 @@ impl Group {
                 };
                 if self.mailbox.send(Event::Propose(proposal)).is_err() {
                     self.abort(key, &RaftError::AlreadyClosed(self.id));
+                } else {
+                    self.gate.arrived();
                 }
             }
             Err(refusal) => self.abort(key, &RaftError::StateMachine(refusal)),

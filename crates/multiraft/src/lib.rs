@@ -33,6 +33,7 @@ mod durability;
 mod effects;
 mod engine;
 mod error;
+mod gate;
 mod group;
 mod handlers;
 mod info;

@@ -67,6 +67,9 @@ pub struct RaftSettings {
     /// changes of thread per write, right for a process with one group. Otherwise the loops are tasks,
     /// each disk has a writer thread, and state machines apply on the blocking pool.
     pub own_thread: bool,
+    /// With [`Self::own_thread`]: how long writes may wait for others to share their sync, while
+    /// several clients write. Zero never waits.
+    pub gather_max: Duration,
     /// Delete (else rename away) a group's directory when it is removed.
     pub delete_removed_groups: bool,
 }
@@ -101,6 +104,7 @@ impl RaftSettings {
             purge_up_to_snapshot: false,
             message_bytes_max: 33 << 20,
             own_thread: false,
+            gather_max: Duration::ZERO,
             delete_removed_groups: true,
         }
     }

@@ -10,8 +10,7 @@
 //! hold of the generations before they look into the store; hence nobody misses a row in between.
 //! Changes of one transaction are never spread over two generations.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,6 +19,7 @@ use bytes::Bytes;
 use om_proto::{BucketInfo, VolumeInfo};
 use ozone_db::{Batch, DbError, Range, Store};
 use parking_lot::{Mutex, RwLock};
+use rustc_hash::FxHashSet;
 
 use crate::tables;
 
@@ -28,6 +28,10 @@ pub(crate) use resident::Resident;
 
 /// Rows that a scan copies out of a generation at once.
 const SCAN_CHUNK_ROWS: usize = 256;
+/// Rows of a flush that stay in memory until the next one, at most.
+const FLUSHED_ROWS_MAX: usize = 20_000;
+/// Keys known to be absent, per table and generation, at most.
+const ABSENT_KEYS_MAX: usize = 20_000;
 
 /// The last applied entry of the log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -52,7 +56,7 @@ impl Applied {
 }
 
 /// A changed row; `None` removes it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Change {
     /// Position of the table in [`tables::ALL`].
     pub slot: usize,
@@ -60,9 +64,28 @@ pub struct Change {
     pub key: Bytes,
     /// The new value.
     pub value: Option<Bytes>,
+    /// No row had this key before.
+    pub is_new: bool,
+    /// A bucket's row, decoded.
+    pub decoded: Option<Arc<BucketInfo>>,
 }
 
-type Rows = BTreeMap<Bytes, Option<Bytes>>;
+impl Change {
+    /// A row that is inserted, replaced or (`None`) removed.
+    pub fn new(slot: usize, key: impl Into<Bytes>, value: Option<Bytes>) -> Self {
+        Self { slot, key: key.into(), value, is_new: false, decoded: None }
+    }
+}
+
+/// A row that is not flushed yet.
+#[derive(Clone, Debug)]
+struct Row {
+    value: Option<Bytes>,
+    /// Neither the store nor an older generation has a row of this key.
+    is_new: bool,
+}
+
+type Rows = BTreeMap<Bytes, Row>;
 
 /// Changes that go to the store together.
 #[derive(Default)]
@@ -70,12 +93,36 @@ struct Generation {
     tables: [RwLock<Rows>; tables::ALL.len()],
     rows: AtomicUsize,
     applied: Mutex<Option<Applied>>,
+    /// Keys without a row when they were looked for: who makes a key asks twice, at least.
+    absent: [RwLock<FxHashSet<Box<[u8]>>>; tables::ALL.len()],
+}
+
+impl Generation {
+    fn is_absent(&self, slot: usize, key: &[u8]) -> bool {
+        if !tables::is_often_absent(slot) {
+            return false;
+        }
+        self.absent[slot].read().contains(key)
+    }
+
+    fn note_absent(&self, slot: usize, key: &[u8]) {
+        if !tables::is_often_absent(slot) {
+            return;
+        }
+        let mut absent = self.absent[slot].write();
+        if absent.len() < ABSENT_KEYS_MAX {
+            absent.insert(key.into());
+        }
+    }
 }
 
 #[derive(Default)]
 struct Generations {
     current: Arc<Generation>,
     flushing: Option<Arc<Generation>>,
+    /// The rows that were flushed last. The store has them, too; here they are found quicker, and
+    /// what was just written is soon read or written again.
+    flushed: Option<Arc<Generation>>,
 }
 
 /// What one flush writes.
@@ -146,18 +193,26 @@ impl TableCache {
     /// # Errors
     /// The store failed.
     pub fn get(&self, slot: usize, key: &[u8]) -> Result<Option<Bytes>, DbError> {
-        {
+        let current = {
             let generations = self.generations.read();
-            if let Some(value) = generations.current.tables[slot].read().get(key) {
-                return Ok(value.clone());
+            let older = generations.flushing.iter().chain(&generations.flushed);
+            for generation in std::iter::once(&generations.current).chain(older) {
+                if let Some(row) = generation.tables[slot].read().get(key) {
+                    return Ok(row.value.clone());
+                }
+                if generation.is_absent(slot, key) {
+                    return Ok(None);
+                }
             }
-            if let Some(flushing) = &generations.flushing
-                && let Some(value) = flushing.tables[slot].read().get(key)
-            {
-                return Ok(value.clone());
-            }
+            generations.current.clone()
+        };
+        let found = self.store.get(tables::ALL[slot], key)?;
+        if found.is_none() {
+            // Noted in the generation that was looked into, though a newer one may be there by now:
+            // a row that came meanwhile is in that one or a newer, and found first.
+            current.note_absent(slot, key);
         }
-        self.store.get(tables::ALL[slot], key)
+        Ok(found)
     }
 
     /// Shows the rows of a range in order until `visit` breaks.
@@ -207,23 +262,38 @@ impl TableCache {
     pub fn apply(&self, at: Applied, changes: Vec<Change>) {
         let generations = self.generations.read();
         let current = &generations.current;
-        let mut added = 0;
-        for Change { slot, key, value } in changes {
+        let mut added = 0_isize;
+        for Change { slot, key, value, is_new, decoded } in changes {
             let resident =
                 (slot == tables::BUCKET.slot || slot == tables::VOLUME.slot).then(|| key.clone());
             if slot == tables::PREFIX.slot {
                 self.prefixes.store(true, Ordering::Release);
             }
-            if current.tables[slot].write().insert(key, value).is_none() {
-                added += 1;
+            let mut rows = current.tables[slot].write();
+            match rows.get_mut(&key) {
+                // It came and went within this generation: the store need not know.
+                Some(row) if row.is_new && value.is_none() => {
+                    rows.remove(&key);
+                    added -= 1;
+                }
+                Some(row) => row.value = value,
+                None => {
+                    rows.insert(key, Row { value, is_new });
+                    added += 1;
+                }
             }
+            drop(rows);
             if let Some(key) = resident {
                 // After the new row is visible: who reads from now on keeps the new one.
-                self.buckets.forget(&key);
+                match decoded {
+                    Some(bucket) => self.buckets.replace(&key, bucket),
+                    None => self.buckets.forget(&key),
+                }
                 self.volumes.forget(&key);
             }
         }
-        current.rows.fetch_add(added, Ordering::Relaxed);
+        // Wraps like a signed number.
+        current.rows.fetch_add(added as usize, Ordering::Relaxed);
         *current.applied.lock() = Some(at);
     }
 
@@ -261,8 +331,8 @@ impl TableCache {
         let applied = (*generation.applied.lock())?;
         let mut batch = Batch::default();
         for (slot, rows) in generation.tables.iter().enumerate() {
-            for (key, value) in rows.read().iter() {
-                match value {
+            for (key, row) in rows.read().iter() {
+                match &row.value {
                     Some(value) => batch.put(tables::ALL[slot], key.clone(), value.clone()),
                     None => batch.delete(tables::ALL[slot], key.clone()),
                 }
@@ -274,7 +344,11 @@ impl TableCache {
 
     /// The rows handed out last are in the store.
     pub fn finish_flush(&self) {
-        self.generations.write().flushing = None;
+        let mut generations = self.generations.write();
+        generations.flushed = generations
+            .flushing
+            .take()
+            .filter(|written| written.rows.load(Ordering::Relaxed) <= FLUSHED_ROWS_MAX);
     }
 }
 
@@ -367,7 +441,7 @@ impl Layer {
         self.chunk.extend(
             rows.range::<[u8], _>(range)
                 .take(SCAN_CHUNK_ROWS)
-                .map(|(key, value)| (key.clone(), value.clone())),
+                .map(|(key, row)| (key.clone(), row.value.clone())),
         );
         match self.chunk.back() {
             Some((last, _)) if self.chunk.len() == SCAN_CHUNK_ROWS => {

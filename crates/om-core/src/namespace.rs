@@ -98,12 +98,24 @@ impl<'a> Namespace<'a> {
         value: &V,
     ) {
         let value = Some(Bytes::from(value.encode_to_vec()));
-        self.edits.push(Change { slot: table.slot, key: key.into(), value });
+        self.edits.push(Change::new(table.slot, key, value));
+    }
+
+    /// Inserts a row whose key was never used before. If it is removed before it is flushed, the
+    /// store never gets to see it.
+    pub fn put_new<V: Message + Default>(
+        &mut self,
+        table: &Table<V>,
+        key: impl Into<Bytes>,
+        value: &V,
+    ) {
+        let value = Some(Bytes::from(value.encode_to_vec()));
+        self.edits.push(Change { is_new: true, ..Change::new(table.slot, key, value) });
     }
 
     /// Removes a row.
     pub fn remove<V>(&mut self, table: &Table<V>, key: impl Into<Bytes>) {
-        self.edits.push(Change { slot: table.slot, key: key.into(), value: None });
+        self.edits.push(Change::new(table.slot, key, None));
     }
 
     /// Shows rows whose keys begin with `prefix`, in order, from `start` on (inclusive; the prefix
@@ -279,6 +291,14 @@ impl<'a> Namespace<'a> {
     pub fn put_bucket(&mut self, info: &BucketInfo) {
         let key = tables::bucket_key(&info.volume_name, &info.bucket_name);
         self.put(&tables::BUCKET, key, info);
+    }
+
+    /// As [`Self::put_bucket`], for what changes buckets often: the next request need not decode it.
+    pub fn keep_bucket(&mut self, info: &Arc<BucketInfo>) {
+        let key = tables::bucket_key(&info.volume_name, &info.bucket_name);
+        let value = Some(Bytes::from(info.encode_to_vec()));
+        let decoded = Some(info.clone());
+        self.edits.push(Change { decoded, ..Change::new(tables::BUCKET.slot, key, value) });
     }
 
     /// Writes a volume's row back.

@@ -102,6 +102,11 @@ pub const SNAPSHOT_INFO: &str = ALL[20];
 /// Slot of [`SNAPSHOT_INFO`].
 pub const SNAPSHOT_INFO_SLOT: usize = 20;
 
+/// Tables in which new names are looked for before they are made.
+pub(crate) fn is_often_absent(slot: usize) -> bool {
+    [KEY.slot, FILE.slot, DIRECTORY.slot].contains(&slot)
+}
+
 /// `/<volume>`.
 pub fn volume_key(volume: &str) -> Vec<u8> {
     joined(&[volume])

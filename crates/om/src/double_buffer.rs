@@ -189,11 +189,8 @@ mod tests {
         let buffer = DoubleBuffer::start(cache.clone()).unwrap();
         for index in 1..=1000 {
             let key = format!("/volume{}", index % 10).into_bytes();
-            let change = Change {
-                slot: om_core::tables::VOLUME.slot,
-                key: key.into(),
-                value: Some(index.to_string().into_bytes().into()),
-            };
+            let value = index.to_string().into_bytes().into();
+            let change = Change::new(om_core::tables::VOLUME.slot, key, Some(value));
             cache.apply(Applied { term: 1, index }, vec![change]);
             buffer.applied();
         }

@@ -41,6 +41,9 @@ use crate::users::{self, Groups};
 /// How long a start waits until the only member of the ring leads it.
 const LEADER_WAIT: Duration = Duration::from_secs(30);
 
+/// How long writes of several clients may wait for each other, to share a sync of the log.
+const GATHER_MAX: Duration = Duration::from_millis(1);
+
 /// What requests work with.
 pub(crate) struct Service {
     pub settings: Settings,
@@ -245,6 +248,7 @@ async fn start_raft(
         purge_gap: Some(settings.purge_gap),
         purge_up_to_snapshot: true,
         own_thread: true,
+        gather_max: GATHER_MAX,
         ..RaftSettings::new(id, vec![settings.ratis_directory.clone()])
     };
     let raft = MultiRaft::start(raft_settings, Arc::new(OneGroup(machine))).await?;

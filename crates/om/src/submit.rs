@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use hadoop_rpc::name_uuid_from_bytes;
+use hadoop_rpc::name_uuid_of_client;
 use hadoop_rpc::server::{CallContext, RpcError};
 use multiraft::{ClientRequest, RaftError, Role};
 use om_core::command::{self, Caller};
@@ -54,10 +54,10 @@ impl Service {
         self.check_leader()?;
         request.user_info = Some(Box::new(UserInfo {
             user_name: Some(context.user.to_string()),
-            remote_address: Some(context.remote.ip().to_string()),
-            host_name: Some(context.remote.ip().to_string()),
+            remote_address: Some(context.remote_ip.to_string()),
+            host_name: Some(context.remote_ip.to_string()),
         }));
-        let client = name_uuid_from_bytes(&context.client_id);
+        let client = name_uuid_of_client(context.client_id);
         let call = u64::from(context.call_id.cast_unsigned());
         // A repetition must not be prepared again: what it asks for may be done already.
         if context.retry_count > 0

@@ -53,6 +53,7 @@ pub async fn serve(stream: TcpStream, remote: SocketAddr, shared: &Arc<Shared>, 
     let mut connection = Connection {
         stream,
         remote,
+        remote_ip: remote.ip().to_string().into(),
         input: FrameBuffer::new(shared.settings.frame_bytes_max, false),
         out: OutQueue::default(),
         phase: Phase::Preamble,
@@ -106,6 +107,7 @@ enum Phase {
 struct Connection<'a> {
     stream: TcpStream,
     remote: SocketAddr,
+    remote_ip: Arc<str>,
     shared: &'a Arc<Shared>,
     line: &'a Line,
     input: FrameBuffer,
@@ -304,6 +306,7 @@ impl Connection<'_> {
             user: peer.user.clone(),
             real_user: peer.real_user.clone(),
             remote: self.remote,
+            remote_ip: self.remote_ip.clone(),
             client_id: reply.client.for_service(),
             call_id: header.call_id,
             retry_count: header.retry,

@@ -61,6 +61,8 @@ pub struct CallContext {
     pub real_user: Option<Arc<str>>,
     /// The client's address.
     pub remote: SocketAddr,
+    /// The IP address in it, as text.
+    pub remote_ip: Arc<str>,
     /// The client object, 16 bytes, constant over retries and failover.
     pub client_id: [u8; 16],
     /// The call, constant over retries.

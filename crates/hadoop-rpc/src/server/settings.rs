@@ -64,7 +64,8 @@ impl Default for ServerSettings {
 /// One thread answers some hundred thousand small calls per second, so it takes many cores before a
 /// second one pays.
 fn io_threads_default() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(CORES_PER_IO_THREAD))
+    std::thread::available_parallelism()
+        .map_or(1, |cores| cores.get().div_ceil(CORES_PER_IO_THREAD))
 }
 
 impl ServerSettings {

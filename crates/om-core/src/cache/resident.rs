@@ -43,6 +43,17 @@ impl<V> Resident<V> {
         rows.insert(key.into(), row);
     }
 
+    /// The row has changed to this.
+    pub(crate) fn replace(&self, key: &[u8], row: Arc<V>) {
+        let mut rows = self.rows.write();
+        self.version.fetch_add(1, Ordering::SeqCst);
+        if let Some(old) = rows.get_mut(key) {
+            *old = row;
+        } else if rows.len() < ROWS_MAX {
+            rows.insert(key.into(), row);
+        }
+    }
+
     /// The row has changed.
     pub(crate) fn forget(&self, key: &[u8]) {
         let mut rows = self.rows.write();

@@ -1,9 +1,12 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ozone_db::{Durability, MemoryStore};
 use proptest::prelude::*;
 
 use super::*;
+
+/// A table whose absent keys are remembered.
+const SLOT: usize = tables::KEY.slot;
 
 fn cache() -> TableCache {
     TableCache::new(Arc::new(MemoryStore::default()))
@@ -19,7 +22,7 @@ fn flush(cache: &TableCache) {
 fn rows(cache: &TableCache, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut rows = Vec::new();
     cache
-        .scan(3, Range { from, to }, &mut |key, value| {
+        .scan(SLOT, Range { from, to }, &mut |key, value| {
             rows.push((key.to_vec(), value.to_vec()));
             ControlFlow::Continue(())
         })
@@ -53,9 +56,11 @@ proptest! {
         steps in prop::collection::vec(step(), 1..1500),
         from in 0..900_u16,
         to in 0..900_u16,
+        asked in 0..900_u16,
     ) {
         let cache = cache();
         let mut model: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+        let mut used = BTreeSet::new();
         let mut pending: Option<Batch> = None;
         for (index, step) in steps.into_iter().enumerate() {
             let at = Applied { term: 1, index: index as u64 };
@@ -64,11 +69,13 @@ proptest! {
                 Step::Put(number, value) => {
                     let value = Bytes::from(vec![value]);
                     model.insert(key(number).to_vec(), value.to_vec());
-                    cache.apply(at, vec![Change { slot: 3, key: key(number), value: Some(value) }]);
+                    let is_new = used.insert(number);
+                    let change = Change::new(SLOT, key(number), Some(value));
+                    cache.apply(at, vec![Change { is_new, ..change }]);
                 }
                 Step::Remove(number) => {
                     model.remove(key(number).as_ref());
-                    cache.apply(at, vec![Change { slot: 3, key: key(number), value: None }]);
+                    cache.apply(at, vec![Change::new(SLOT, key(number), None)]);
                 }
                 Step::Begin => pending = cache.begin_flush().map(|flush| flush.batch),
                 Step::Write => {
@@ -83,6 +90,9 @@ proptest! {
                     }
                 }
             }
+            let key = key(asked);
+            let found = cache.get(SLOT, &key).unwrap();
+            prop_assert_eq!(found.as_deref(), model.get(&key[..]).map(Vec::as_slice));
         }
         let all: Vec<_> = model.clone().into_iter().collect();
         prop_assert_eq!(rows(&cache, Bound::Unbounded, Bound::Unbounded), all);
@@ -95,7 +105,7 @@ proptest! {
             .collect();
         prop_assert_eq!(rows(&cache, Bound::Excluded(low), Bound::Excluded(high)), part);
         for (key, value) in &model {
-            let found = cache.get(3, key).unwrap();
+            let found = cache.get(SLOT, key).unwrap();
             prop_assert_eq!(found.as_deref(), Some(value.as_slice()));
         }
     }
@@ -116,9 +126,9 @@ fn a_flush_carries_the_last_transaction_even_when_it_changed_nothing() {
 fn a_batch_that_was_not_finished_is_handed_out_again() {
     let cache = cache();
     let at = Applied { term: 1, index: 1 };
-    let change = Change { slot: 3, key: "k".into(), value: Some("v".into()) };
+    let change = Change::new(SLOT, "k", Some("v".into()));
     cache.apply(at, vec![change]);
     assert!(cache.begin_flush().is_some());
     assert_eq!(cache.begin_flush().unwrap().applied, at);
-    assert_eq!(cache.get(3, b"k").unwrap().unwrap(), "v");
+    assert_eq!(cache.get(SLOT, b"k").unwrap().unwrap(), "v");
 }

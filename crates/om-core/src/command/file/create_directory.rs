@@ -74,7 +74,7 @@ impl Write for CreateDirectoryRequest {
         quota::charge(bucket.info_mut(), 0, created);
         walk.put_missing(ns, &bucket, user, &args, at);
         walk.put_folder(ns, &bucket, user, &args, at);
-        ns.put_bucket(&bucket.info);
+        ns.keep_bucket(&bucket.info);
         Ok(())
     }
 }

@@ -123,7 +123,7 @@ impl Write for CommitKeyRequest {
             ns.put(bucket.layout.open_keys(), open_row, &open);
         }
         ns.put(bucket.layout.keys(), row, &committed);
-        ns.put_bucket(&bucket.info);
+        ns.keep_bucket(&bucket.info);
         let _ = CommitKeyResponse::default(); // the genuine reply has no body
         let _ = reply;
         Ok(())
@@ -218,6 +218,9 @@ pub(crate) fn finish(open: KeyInfo, args: KeyArgs, at: At) -> (KeyInfo, Vec<KeyL
     if let Some(latest) = key.key_location_list.last_mut() {
         let version = latest.version.unwrap_or(0);
         let allocated = std::mem::take(&mut latest.key_locations);
+        if allocated.is_empty() {
+            return (key, Vec::new());
+        }
         let known: HashSet<(i64, i64)> = allocated.iter().map(block_of).collect();
         latest.key_locations = args
             .key_locations

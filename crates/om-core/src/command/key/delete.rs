@@ -59,7 +59,7 @@ impl Write for DeleteKeyRequest {
                 return Err(Failure::new(Status::KeyNotFound, message));
             }
         }
-        ns.put_bucket(&bucket.info);
+        ns.keep_bucket(&bucket.info);
         reply.delete_key_response = Some(Box::new(DeleteKeyResponse::default()));
         Ok(())
     }

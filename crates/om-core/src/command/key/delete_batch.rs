@@ -40,7 +40,7 @@ impl Write for DeleteKeysRequest {
             }
         }
         let complete = missing.is_empty();
-        ns.put_bucket(&bucket.info);
+        ns.keep_bucket(&bucket.info);
         if !complete {
             reply.status = Status::PartialDelete.into();
             reply.success = Some(false);

@@ -94,7 +94,7 @@ pub(crate) fn apply(
     if !walk.missing.is_empty() {
         walk.put_missing(ns, bucket, user, &args, at);
         quota::charge(bucket.info_mut(), 0, walk.missing.len());
-        ns.put_bucket(&bucket.info);
+        ns.keep_bucket(&bucket.info);
     }
     let row = tables::with_id(&walk.row(bucket, at), client);
     let (object_id, parent_id) = (walk.object_id(bucket, at), walk.parent_id(at));
@@ -115,7 +115,7 @@ pub(crate) fn apply(
     replication::write_to(replication, &mut key);
     append(&mut key, blocks);
     let located = take_pipelines(&mut key);
-    ns.put(bucket.layout.open_keys(), row, &key);
+    ns.put_new(bucket.layout.open_keys(), row, &key);
     put_pipelines(&mut key, located);
     Ok(key)
 }

@@ -196,7 +196,7 @@ fn move_node(
             }
             None => {
                 bucket.info_mut().modification_time = Some(now);
-                ns.put_bucket(&bucket.info);
+                ns.keep_bucket(&bucket.info);
             }
         }
     }
