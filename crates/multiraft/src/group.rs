@@ -20,8 +20,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::apply::SnapshotWaiter;
 use crate::error::RaftError;
-use crate::metrics::GroupMetrics;
 use crate::gate::Gate;
+use crate::metrics::GroupMetrics;
 use crate::retry_cache::{Key, Known, Outcome, RetryCache, Waiter};
 use crate::state_machine::{Context, StateMachine, StateMachineError};
 use crate::types::{ClientRequest, GroupId, GroupInfo, Leadership, Reply};

@@ -89,12 +89,15 @@ impl Disk {
     pub fn open_without_thread(path: &Path) -> Result<Self, LogError> {
         fs::create_dir_all(path).map_err(LogError::io("create", path))?;
         let (queue, operations) = crossbeam_channel::unbounded();
+        let metrics = Arc::<DiskMetrics>::default();
+        let writer = Some(Mutex::new(Writer::new(operations, metrics.clone())));
         let inner = Inner {
             path: path.to_owned(),
             queue,
             next_slot: AtomicU64::new(0),
+            metrics,
             thread: Mutex::new(None),
-            writer: Some(Mutex::new(Writer::new(operations))),
+            writer,
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -4,5 +4,6 @@ mod crash;
 mod machine;
 mod node;
 mod one;
+mod own_thread;
 mod services;
 mod three;
