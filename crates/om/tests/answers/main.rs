@@ -4,6 +4,8 @@
 //! an Ozone Manager of ours in this process. What differs on purpose is in `golden/om/answers/explained.tsv`.
 //! `record` asks any running server instead and writes its answers down, see `golden/README.md`.
 
+#![allow(clippy::large_futures, reason = "a script of questions is one long future, run once")]
+
 mod keys;
 mod requests;
 mod rights;
