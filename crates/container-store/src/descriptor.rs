@@ -164,7 +164,11 @@ impl Descriptor {
         Self::parse(path, &text, verify)
     }
 
-    fn parse(path: &Path, text: &str, verify: bool) -> Result<Self, DescriptorError> {
+    /// From the text of a file; `path` is for errors.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn parse(path: &Path, text: &str, verify: bool) -> Result<Self, DescriptorError> {
         let yaml = Yaml::parse(text);
         if verify {
             check(path, text, yaml.get("checksum").unwrap_or_default())?;

@@ -92,7 +92,8 @@ impl Identity {
         write().with_context(|| format!("cannot write {}", path.display()))
     }
 
-    fn to_text(&self) -> String {
+    /// As the file says it.
+    pub fn to_text(&self) -> String {
         let Self { id, host_name, ip_address, state, state_expiry, initial_version } = self;
         let (host, ip) = (scalar(host_name), plain_address(ip_address));
         let state = state.name();
@@ -104,7 +105,11 @@ impl Identity {
         )
     }
 
-    fn parse(text: &str) -> anyhow::Result<Self> {
+    /// From the text of a file.
+    ///
+    /// # Errors
+    /// There is no UUID in it.
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         let values = values(text);
         let get = |key: &str| values.get(key).map(String::as_str).unwrap_or_default();
         Ok(Self {

@@ -126,7 +126,6 @@ impl FrameBuffer {
     }
 
     /// Bytes of memory held.
-    #[cfg(test)]
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
     }

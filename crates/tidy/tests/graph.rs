@@ -141,6 +141,26 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ozone-config",
         ],
     ),
+    // build and test only
+    (
+        "fuzz-targets",
+        &[
+            "hadoop-rpc",
+            "hdds-proto",
+            "hdds-types",
+            "om-core",
+            "om-proto",
+            "scm-core",
+            "container-store",
+            "datanode",
+            "ratis-core",
+            "ratis-log",
+            "ratis-proto",
+            "ozone-db",
+            "ozone-config",
+            "ozone-daemon",
+        ],
+    ),
     // binary
     (
         "ozone",

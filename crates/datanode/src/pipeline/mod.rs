@@ -13,7 +13,7 @@
 
 mod machine;
 pub mod message;
-mod snapshot;
+pub mod snapshot;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -15,6 +15,7 @@
 //! * [`Difference::PreVoteOfOldTerm`]: Ratis does not look at the term of a pre-vote.
 //! * [`Difference::VoteBesideSilentLeader`]: a voter that has not voted in the term helps another
 //!   candidate of it once the leader has fallen silent; the leader's majority cannot be had again.
+//! * [`Difference::VoteForLeader`]: who follows a leader still votes for it in its term.
 //! * [`Difference::EmptyVoter`]: with commits at hand, the vote of a member without a log does not count.
 //! * [`Difference::BeforeCommit`]: entries from before the commit index are answered with INCONSISTENCY
 //!   and where to go on; the oracle says that it has them.
@@ -30,6 +31,7 @@
 //!
 //! `RAFT_ORACLE_SEED=n` replays one script, `RAFT_ORACLE_STEPS=n` sets the number of steps in all.
 
+mod compare;
 mod script;
 mod twin;
 
@@ -55,6 +57,7 @@ enum Difference {
     GoOnAhead,
     BehindConfirmed,
     BackFromPreVote,
+    VoteForLeader,
     SteppedDown,
 }
 

@@ -1,6 +1,6 @@
 //! A random script, stepped in both.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use raft::StateRole;
@@ -37,10 +37,10 @@ enum Packet {
     StartElection(ratis_proto::common::StartLeaderElectionRequestProto),
 }
 
-struct Member {
-    core: Core,
-    twin: Twin,
-    log: Vec<LogEntryProto>,
+pub(super) struct Member {
+    pub(super) core: Core,
+    pub(super) twin: Twin,
+    pub(super) log: Vec<LogEntryProto>,
     hard: HardState,
     commit: Option<u64>,
     life: u64,
@@ -59,19 +59,19 @@ pub(super) struct Script {
     now: u64,
     pre_vote: bool,
     bug: Option<Bug>,
-    members: Vec<Member>,
+    pub(super) members: Vec<Member>,
     travelling: Vec<Travelling>,
     history: VecDeque<String>,
-    tally: Tally,
+    pub(super) tally: Tally,
     /// A node that nobody reaches for a while.
     cut_off: Option<(usize, u64)>,
 }
 
-fn id(node: usize) -> PeerId {
+pub(super) fn id(node: usize) -> PeerId {
     PeerId::from(node.to_string().as_str())
 }
 
-fn node_of(id: &PeerId) -> usize {
+pub(super) fn node_of(id: &PeerId) -> usize {
     id.0.parse().unwrap_or(usize::MAX)
 }
 
@@ -157,7 +157,7 @@ impl Script {
         self.history.push_back(format!("{:6} {line}", self.now));
     }
 
-    fn allow(&mut self, difference: Difference) {
+    pub(super) fn allow(&mut self, difference: Difference) {
         *self.tally.allowed.entry(difference).or_default() += 1;
     }
 
@@ -411,6 +411,7 @@ impl Script {
         let led = leader_before.is_some() && leader_before != Some(id(from));
         let beside_leader =
             !request.pre_vote && granted && led && request.candidate_term == term_before;
+        let for_leader = !request.pre_vote && leader_before == Some(id(from));
         twin.step(kind, from, term, message);
         let theirs = twin.settle();
         let their_answer = theirs.iter().find(|it| it.get_msg_type() == answer);
@@ -425,7 +426,10 @@ impl Script {
                 self.allow(Difference::VoteBesideSilentLeader);
                 let twin = &mut self.members[to].twin;
                 twin.node.raft.vote = super::twin::number(from);
-                twin.node.raft.leader_id = 0;
+            } else if granted && for_leader {
+                self.allow(Difference::VoteForLeader);
+                let twin = &mut self.members[to].twin;
+                twin.node.raft.vote = super::twin::number(from);
             } else {
                 return Err(format!(
                     "{to} {} the vote of {from}, its twin does not: {request:?}",
@@ -580,94 +584,6 @@ impl Script {
             }
         }
         self.compare(to)
-    }
-
-    /// Where the leader goes on after a rejection, against their progress of a follower.
-    fn next_after_rejection(
-        &mut self,
-        from: usize,
-        to: usize,
-        matched: Option<u64>,
-        first: u64,
-        wanted: u64,
-    ) -> Result<(), String> {
-        let Some(peer) = self.members[to].core.peer(&id(from)) else { return Ok(()) };
-        // What is in flight was given up; the first request since then begins where it goes on.
-        let ours = peer.in_flight.front().map_or(peer.next, |request| request.first);
-        self.tally.compared += 1;
-        let mut theirs = raft::Progress::new(first + 1, 8);
-        theirs.matched = crate::types::after(matched);
-        theirs.become_probe();
-        theirs.next_idx = first + 1;
-        theirs.maybe_decr_to(first, wanted, raft::INVALID_INDEX);
-        let theirs = theirs.next_idx.saturating_sub(1).max(crate::types::after(matched));
-        if ours == theirs {
-            return Ok(());
-        }
-        if wanted > first && ours > theirs {
-            self.allow(Difference::GoOnAhead);
-            return Ok(());
-        }
-        if first == crate::types::after(matched) && ours < theirs {
-            self.allow(Difference::BehindConfirmed);
-            return Ok(());
-        }
-        Err(format!(
-            "{to} goes on at {ours} after {from} refused {first} and wanted {wanted}, theirs at {theirs}"
-        ))
-    }
-
-    // ---- comparison ---------------------------------------------------------------------------
-
-    fn compare(&mut self, node: usize) -> Result<(), String> {
-        let member = &mut self.members[node];
-        member.twin.settle();
-        // Only a leader without a majority that answers leaves within its term.
-        let left = matches!(&member.core.role, RoleState::Follower(_))
-            && member.core.hard.term == member.twin.term();
-        if left && member.twin.role() == StateRole::Leader {
-            member.twin.step_down();
-            self.allow(Difference::SteppedDown);
-        }
-        self.tally.compared += 1;
-        let Member { core, twin, log, .. } = &self.members[node];
-        let role = match &core.role {
-            RoleState::Follower(_) => StateRole::Follower,
-            RoleState::Leader(_) => StateRole::Leader,
-            RoleState::Candidate(it) if it.phase == Phase::PreVote => StateRole::PreCandidate,
-            RoleState::Candidate(_) => StateRole::Candidate,
-        };
-        let voted = core.hard.voted_for.as_ref().map(node_of);
-        let leader = core.leader.as_ref().map(node_of);
-        let ours = (core.hard.term, role, voted, leader, core.log.last(), core.commit);
-        let theirs =
-            (twin.term(), twin.role(), twin.vote(), twin.leader(), twin.last(), twin.commit());
-        if ours != theirs {
-            return Err(format!(
-                "{node} stands at (term, role, vote, leader, last, commit)\n  ours   {ours:?}\n  theirs {theirs:?}"
-            ));
-        }
-        for entry in log.iter().rev().take(8) {
-            if twin.term_at(entry.index) != Some(entry.term) {
-                return Err(format!(
-                    "{node} has term {} at {}, its twin {:?}",
-                    entry.term,
-                    entry.index,
-                    twin.term_at(entry.index)
-                ));
-            }
-        }
-        if let Some(leading) = core.leading() {
-            let mut matched: BTreeMap<usize, (Option<u64>, Option<u64>)> = BTreeMap::new();
-            for (peer, progress) in &leading.progress {
-                let peer = node_of(peer);
-                matched.insert(peer, (progress.matched, twin.matched(peer)));
-            }
-            if matched.values().any(|(ours, theirs)| ours != theirs) {
-                return Err(format!("{node} believes its peers at (ours, theirs) {matched:?}"));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Plan {
     client_interval: u64,
     crash: u64,
     partition: u64,
+    /// Of 1000 new leaders this many fall soon.
+    pub(crate) topple: u64,
     membership: u64,
     transfer: u64,
     snapshot: u64,
@@ -77,6 +79,7 @@ impl Plan {
             client_interval: rng.range(5, 80),
             crash: often(rng, 700, 80),
             partition: often(rng, 600, 60),
+            topple: often(rng, 400, 800),
             membership: if changing { rng.range(5, 60) } else { 0 },
             transfer: often(rng, 300, 30),
             snapshot: often(rng, 500, 100),
@@ -241,6 +244,21 @@ impl World {
             self.with_core(node, |core, _| core.cached_from(from))?;
         }
         Ok(())
+    }
+
+    /// A leader crashes, or is cut off from some of the others.
+    pub(crate) fn topple(&mut self, node: usize) {
+        if self.rng.chance(600) {
+            self.crash(node);
+            return;
+        }
+        for other in 0..self.nodes.len() {
+            if other != node && self.rng.chance(700) {
+                self.net.cut.insert((node, other));
+                self.net.cut.insert((other, node));
+            }
+        }
+        trace!(self, "n{node} is cut off: {:?}", self.net.cut);
     }
 
     fn change_members(&mut self) -> Result<(), String> {
