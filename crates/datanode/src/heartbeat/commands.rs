@@ -12,7 +12,7 @@ use hdds_proto::hdds::{
     CloseContainerCommandProto, ClosePipelineCommandProto, CommandQueueReportProto, CommandStatus,
     ContainerBlocksDeletionAckProto, CreatePipelineCommandProto, DatanodeDetailsProto,
     DeleteBlocksCommandProto, DeleteContainerCommandProto, DeletedBlocksTransaction,
-    ScmCommandProto, SetNodeOperationalStateCommandProto, command_status,
+    ScmCommandProto, SetNodeOperationalStateCommandProto, close_pipeline_info, command_status,
     container_blocks_deletion_ack_proto::DeleteBlockTransactionResult, scm_command_proto::Type,
 };
 use hdds_types::ContainerId;
@@ -174,6 +174,9 @@ async fn create_pipeline(
         Err(RaftError::AlreadyExists(_)) => {}
         Err(error) => {
             tracing::error!(pipeline = %id, %error, "pipeline not created");
+            // SCM would wait for this node until the pipeline is scrubbed, and make no other meanwhile.
+            let reason = close_pipeline_info::Reason::PipelineFailed;
+            node.outbox.close_pipeline(id, reason, error.to_string());
             return;
         }
     }

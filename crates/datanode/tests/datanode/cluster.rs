@@ -42,6 +42,8 @@ struct Heard {
     containers: HashMap<i64, State>,
     deletions: Vec<(i64, bool)>,
     orders: Vec<ScmCommandProto>,
+    /// Pipelines that it asked to close.
+    given_up: Vec<String>,
 }
 
 #[derive(Default)]
@@ -61,6 +63,9 @@ impl FakeScm {
         }
         for replica in beat.incremental_container_report.into_iter().flat_map(|r| r.report) {
             heard.containers.insert(replica.container_id, replica.state());
+        }
+        for action in beat.pipeline_actions.into_iter().flat_map(|a| a.pipeline_actions) {
+            heard.given_up.extend(action.close_pipeline.and_then(|close| close.pipeline_id.id));
         }
         for status in beat.command_status_reports.into_iter().flat_map(|r| r.cmd_status) {
             let acks = status.block_deletion_ack.unwrap().results;
@@ -320,6 +325,22 @@ async fn what_is_written_through_a_pipeline_is_read_from_every_member() {
 
     close_and_delete(&cluster, pipeline).await;
     restart_one(&mut cluster).await;
+    for datanode in cluster.datanodes {
+        datanode.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pipeline_that_cannot_be_made_here_is_given_back_to_scm_at_once() {
+    let cluster = Cluster::start(1).await;
+    let pipeline = PipelineId::random();
+    let logs = cluster.dir.path().join("dn0/meta/datanode.ratis");
+    std::fs::create_dir_all(&logs).unwrap();
+    // No directory for the log of this group can be made.
+    std::fs::write(logs.join(pipeline.to_string()), b"in the way").unwrap();
+    cluster.create_pipeline(pipeline);
+    let (scm, id) = (cluster.scm.clone(), pipeline.to_string());
+    eventually("SCM is told", || scm.all(|heard| heard.given_up.contains(&id))).await;
     for datanode in cluster.datanodes {
         datanode.shutdown().await.unwrap();
     }
