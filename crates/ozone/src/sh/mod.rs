@@ -78,8 +78,10 @@ const TRACE_VARIABLE: &str = "OZONE_TRACE_ID";
 impl Session {
     /// A session with a trace id of its own; with `verbose` it is told on stderr.
     fn new(conf: Configuration, verbose: bool) -> Self {
-        let given = std::env::var(TRACE_VARIABLE).ok().filter(|id| !id.is_empty());
-        let trace = given.unwrap_or_else(trace::new);
+        let trace = match std::env::var(TRACE_VARIABLE) {
+            Ok(given) if !given.is_empty() => given,
+            _ => trace::new(),
+        };
         if verbose {
             eprintln!("trace {}", trace::id_of(&trace).unwrap_or_default());
         }
