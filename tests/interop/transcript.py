@@ -126,6 +126,18 @@ def difference(step, answer, names, ours):
         expected, got = ["| <usage>"], ["| <usage>"] if answer.out and not answer.code else got
     elif ours and step.expected.code == USAGE_CODE:
         expected, got = expected[:1] + expected[-1:], got[:1] + got[-1:]
-    if expected == got:
+    if expected == got or not ours and same_json(expected, got):
         return ""
     return "\n".join(difflib.unified_diff(expected, got, "genuine", "here", lineterm="", n=2))
+
+
+def same_json(expected, got):
+    """Whether two rendered answers are JSON with the same lines in any order.
+
+    The Java client finds the members of an object by reflection, in an order that now and then changes from one run to the next.
+    """
+
+    def lines(answer):
+        return sorted(line.rstrip(",") for line in answer)
+
+    return bool(expected) and expected[0] in ("| {", "| [ {") and lines(expected) == lines(got)
