@@ -5,6 +5,7 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import time
 import xml.etree.ElementTree as ElementTree
 from xml.sax.saxutils import escape
@@ -16,6 +17,17 @@ CONTAINER_SIZE = "512MB"
 # A daemon that has not closed its ports and files after this time fails the suite.
 STOP_SECONDS_MAX = 30
 START_SECONDS_MAX = 180
+
+
+def end_on_sigterm():
+    """SIGTERM ends a suite as an exception does, so that its `finally` blocks stop the daemons, which have sessions of their own."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+
+
+def cpu_seconds(pid):
+    """User and system time of a process."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def free_ports(count):
@@ -124,6 +136,10 @@ class Cluster:
         for process in self.processes.values():
             process.child.wait()
         self.processes = {}
+
+    def cpu_seconds(self):
+        """What the daemons have used so far."""
+        return sum(cpu_seconds(process.child.pid) for process in self.processes.values() if process.alive())
 
     def find(self, name):
         """Directories or files of this name below the cluster's data."""
