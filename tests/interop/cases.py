@@ -15,7 +15,7 @@ import traceback
 import clients
 import endpoints as http_endpoints
 import transcript
-from cluster import Local, Running, Separate
+from cluster import Local, Running, Separate, Services
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 TRANSCRIPTS = REPOSITORY / "golden" / "transcripts"
@@ -397,6 +397,50 @@ def read_containers(setting, tool, cluster):
                          files and listing.out.count('"containerID"') == len(files), listing.out[:1500] + listing.err)
 
 
+# Of two services in one configuration: the command, the exit code, and what the answer has to hold. {file} is a local file.
+SERVICES = [
+    ("sh volume create o3://first/one", 0, ""),
+    ("sh volume create o3://second/two", 0, ""),
+    ("sh volume list o3://first/", 0, '"one"'),
+    ("sh volume list o3://second/", 0, '"two"'),
+    ("sh volume info o3://second/one", 255, "VOLUME_NOT_FOUND"),
+    ("sh volume info /one", 255, "Service ID or host name must not be omitted when multiple ozone.om.service.ids is defined."),
+    ("sh volume info o3://first:9862/one", 255, "is a logical (HA) OzoneManager and does not use port information"),
+    ("sh bucket create o3://first/one/fso --layout FILE_SYSTEM_OPTIMIZED", 0, ""),
+    ("sh bucket create o3://second/two/leg --layout LEGACY", 0, ""),
+    ("sh key put o3://first/one/fso/key file", 0, ""),
+    ("sh key get o3://first/one/fso/key back1", 0, ""),
+    ("fs -mkdir -p ofs://first/one/fso/dir", 0, ""),
+    ("fs -put file ofs://second/two/leg/put", 0, ""),
+    ("fs -cp ofs://second/two/leg/put ofs://first/one/fso/dir/copy", 0, ""),
+    ("fs -cat ofs://first/one/fso/dir/copy", 0, "several services"),
+    ("fs -cat o3fs://leg.two.second/put", 0, "several services"),
+    ("fs -ls -R ofs://first/one/fso", 0, "ofs://first/one/fso/dir/copy"),
+    ("fs -ls o3fs://fso.one.first/dir", 0, "o3fs://fso.one.first/dir/copy"),
+    ("fs -ls ofs://second/one", 1, ""),
+    ("fs -rm -r -skipTrash ofs://first/one/fso/dir", 0, "Deleted ofs://first/one/fso/dir"),
+    ("getconf -ozonemanagers", 0, ""),
+]
+
+
+def services(setting):
+    """Our daemons under service ids: one SCM of a service, two Ozone Managers of two services."""
+    with started(Services(setting.ozone, setting.root / "cluster", {})) as cluster, setting.client(cluster) as client:
+        (client.work / "file").write_text("several services\n")
+        end = time.monotonic() + READY_SECONDS_MAX
+        while client("sh volume create o3://first/probe".split()).code and time.monotonic() < end:
+            time.sleep(0.2)
+        for line, code, text in SERVICES:
+            answer = client(line.split())
+            while line.startswith("sh key put") and answer.code and time.monotonic() < end:
+                time.sleep(0.2)
+                answer = client(line.split())
+            setting.report.check(f"{line}: exit code {code}, {text}",
+                                 answer.code == code and text in answer.out + answer.err,
+                                 f"exit code {answer.code}\n{answer.out}{answer.err[-1500:]}")
+        setting.report.check("the key comes back", (client.work / "back1").read_text() == "several services\n")
+
+
 def endpoints(setting):
     """Each daemon's HTTP port; metrics that move; log levels; one trace id from client to disk."""
     with setting.cluster() as cluster, setting.client(cluster) as client:
@@ -407,7 +451,7 @@ def endpoints(setting):
 
 CASES = {name: replay(name) for name in ("getconf", "volume", "bucket", "key", "fs")} | {
     "sizes": sizes, "freon": freon, "both-freons": both_freons, "listing": listing, "restart": restart, "daemons": daemons,
-    "disk": disk, "endpoints": endpoints}
+    "disk": disk, "endpoints": endpoints, "services": services}
 # These judge by a Java tool, whichever client does the rest.
 NEEDS_JAVA = {"freon", "both-freons", "listing", "disk", "endpoints"}
 

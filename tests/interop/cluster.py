@@ -260,6 +260,59 @@ class Separate(Cluster):
         self.wait_for("OM", lambda: listens(settings["ozone.om.address"]), scm, om)
 
 
+class Services(Separate):
+    """SCM with a service id, and two Ozone Managers, each the only node of a service of its own, in one configuration."""
+
+    kind = "separate processes with service ids"
+    SERVICES = {"om1": "first", "om2": "second"}
+
+    def write_configuration(self):
+        super().write_configuration()
+        common = read_site(self.conf)
+        ports = iter(range(free_ports(8), 65536))
+        named = {}
+        for key in [key for key in common if key.startswith(("ozone.om.", "ozone.scm.")) and key.endswith(("address", ".port"))]:
+            value = common.pop(key)
+            if key.startswith("ozone.om."):
+                named[f"{key}.first.om1"] = value
+                named[f"{key}.second.om2"] = next(ports) if key.endswith(".port") else f"{HOST}:{next(ports)}"
+            elif key.endswith(".http-address") or key.endswith(".port"):
+                named[f"{key}.scms.scm1"] = value
+            else:
+                named[f"{key}.scms.scm1"] = value
+                named[f"{key.removesuffix('address')}port.scms.scm1"] = value.rsplit(":", 1)[1]
+        common.pop("ozone.scm.names")
+        common |= named | {
+            "ozone.om.service.ids": "first,second", "ozone.om.nodes.first": "om1", "ozone.om.nodes.second": "om2",
+            "ozone.scm.service.ids": "scms", "ozone.scm.nodes.scms": "scm1", "ozone.scm.address.scms.scm1": HOST}
+        write_site(self.conf, common)
+        for name, service in self.SERVICES.items():
+            write_site(self.root / "conf" / name, common | {
+                "ozone.metadata.dirs": self.root / "data" / name, "ozone.om.internal.service.id": service})
+        own = {"scm1": {"ozone.metadata.dirs": self.root / "data" / "scm1"}} | {
+            name: {key: value for key, value in read_site(self.root / "conf" / name).items()
+                   if key.startswith("hdds.") or key in ("ozone.metadata.dirs", "ozone.scm.datanode.id.dir")}
+            for name in self.datanodes}
+        for name, settings in own.items():
+            write_site(self.root / "conf" / name, common | settings)
+
+    @property
+    def om(self):
+        return read_site(self.conf)["ozone.om.address.first.om1"]
+
+    def start(self):
+        settings = read_site(self.conf)
+        self.format("scm1", "scm")
+        scm = self.start_daemon("scm1")
+        self.wait_for("SCM", lambda: listens(settings["ozone.scm.client.address.scms.scm1"]), scm)
+        for name, service in self.SERVICES.items():
+            self.format(name, "om")
+            om = self.start_daemon(name)
+            self.wait_for("OM", lambda: listens(settings[f"ozone.om.address.{service}.{name}"]), om)  # noqa: B023
+        for name in self.datanodes:
+            self.start_daemon(name)
+
+
 class Running(Cluster):
     """A cluster that somebody else started, known by its configuration directory: for recording."""
 
