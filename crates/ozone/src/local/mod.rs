@@ -9,6 +9,7 @@
 pub mod cluster;
 mod plan;
 mod site;
+mod trial;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -77,6 +78,9 @@ pub struct RunArgs {
     /// How long to wait until the cluster is ready, in seconds
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     pub startup_timeout: u64,
+    /// Store an object as soon as the cluster is ready, and read it back
+    #[arg(long = "try")]
+    pub trial: bool,
 }
 
 /// `ozone local …`.
@@ -100,6 +104,9 @@ pub fn run(global: &GlobalArgs, args: LocalArgs) -> anyhow::Result<ExitCode> {
             }
         }
         announce(&cluster, started.elapsed());
+        if args.trial {
+            trial::store_and_read(&cluster).await?;
+        }
         let failure = tokio::select! {
             stop = stop::requested() => stop.map(|()| None)?,
             reason = cluster.failed() => Some(reason),
