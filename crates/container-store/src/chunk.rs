@@ -3,10 +3,7 @@
 //! `chunks/<localID>.block` is the chunks of a block one after another: a chunk's offset is its offset
 //! in the file. There is no header and no checksum in it; checksums live in the block table.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -17,6 +14,7 @@ use hdds_types::ContainerId;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
+use crate::block_file::BlockFile;
 use crate::{Code, Container, ContainerStore, StoreError};
 
 /// Largest piece that one call reads or writes (`OZONE_SCM_CHUNK_MAX_SIZE`), in bytes.
@@ -38,11 +36,11 @@ pub struct ChunkWrite {
 /// Block files open for writing, by last use.
 #[derive(Default)]
 pub(crate) struct OpenBlocks {
-    files: Mutex<(u64, FxHashMap<(ContainerId, i64), (u64, Arc<File>)>)>,
+    files: Mutex<(u64, FxHashMap<(ContainerId, i64), (u64, Arc<BlockFile>)>)>,
 }
 
 impl OpenBlocks {
-    fn get(&self, container: &Container, local_id: i64) -> io::Result<Arc<File>> {
+    fn get(&self, container: &Container, local_id: i64) -> io::Result<Arc<BlockFile>> {
         let key = (container.id(), local_id);
         {
             let mut guard = self.files.lock();
@@ -53,10 +51,7 @@ impl OpenBlocks {
                 return Ok(file.clone());
             }
         }
-        let path = container.block_path(local_id);
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let file = Arc::new(file);
+        let file = Arc::new(BlockFile::open(container.block_path(local_id))?);
         let mut guard = self.files.lock();
         let (clock, files) = &mut *guard;
         if files.len() >= OPEN_BLOCKS_MAX
@@ -70,7 +65,7 @@ impl OpenBlocks {
     }
 
     /// The open file of a block; with `close` it is let go.
-    fn find(&self, container: ContainerId, local_id: i64, close: bool) -> Option<Arc<File>> {
+    fn find(&self, container: ContainerId, local_id: i64, close: bool) -> Option<Arc<BlockFile>> {
         let mut files = self.files.lock();
         let key = (container, local_id);
         match close {
@@ -80,7 +75,7 @@ impl OpenBlocks {
     }
 
     /// The block is complete or removed.
-    pub(crate) fn close(&self, container: ContainerId, local_id: i64) -> Option<Arc<File>> {
+    pub(crate) fn close(&self, container: ContainerId, local_id: i64) -> Option<Arc<BlockFile>> {
         self.files.lock().1.remove(&(container, local_id)).map(|(_, file)| file)
     }
 
@@ -151,7 +146,7 @@ impl ContainerStore {
             failure
         };
         let file = container.volume().open_blocks.get(container, local_id).map_err(fail)?;
-        let before = file.metadata().map_err(fail)?.len();
+        let before = file.len().map_err(fail)?;
         let end = info.offset.checked_add(info.len).ok_or_else(|| {
             StoreError::new(Code::InvalidWriteSize, format!("chunk {} has no end", info.chunk_name))
         })?;
@@ -165,7 +160,7 @@ impl ContainerStore {
                 ),
             ));
         }
-        file.write_all_at(data, info.offset).map_err(fail)?;
+        container.volume().block_io.write(&file, data, info.offset).map_err(fail)?;
         if self.settings.sync_chunks {
             file.sync_data().map_err(fail)?;
         }
@@ -191,8 +186,8 @@ impl ContainerStore {
         }
         let begun = Instant::now();
         let path = container.block_path(local_id);
-        let data = File::open(&path).and_then(|file| read_at(&file, offset, len as usize));
-        let data = data.map_err(|error| match error.kind() {
+        let read = container.volume().block_io.read(&path, offset, len as usize);
+        let data = read.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => StoreError::new(
                 Code::UnableToFindChunk,
                 format!("Chunk file cannot be read at {offset}+{len}: {}: {error}", path.display()),
@@ -243,14 +238,14 @@ impl ContainerStore {
         let end = ends.max().unwrap_or(0);
         let path = container.block_path(local_id);
         let open = container.volume().open_blocks.find(container.id(), local_id, eof);
-        let metadata = match open {
-            Some(file) => file.metadata(),
-            None => std::fs::metadata(&path),
+        let length = match open {
+            Some(file) => file.len(),
+            None => std::fs::metadata(&path).map(|metadata| metadata.len()),
         };
-        if !eof && metadata.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+        if !eof && length.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
             return Ok(());
         }
-        let length = metadata.map(|metadata| metadata.len()).map_err(|error| {
+        let length = length.map_err(|error| {
             let message = format!("Chunk file not found: {}: {error}", path.display());
             StoreError::new(Code::UnableToFindChunk, message)
         })?;
@@ -266,31 +261,4 @@ impl ContainerStore {
         }
         Ok(())
     }
-}
-
-/// Reads exactly `len` bytes without clearing the buffer first.
-fn read_at(file: &File, offset: u64, len: usize) -> io::Result<Bytes> {
-    let mut buffer: Vec<u8> = Vec::with_capacity(len);
-    while buffer.len() < len {
-        let position = offset
-            .checked_add(buffer.len() as u64)
-            .and_then(|position| libc::off_t::try_from(position).ok())
-            .ok_or(io::ErrorKind::UnexpectedEof)?;
-        let wanted = len - buffer.len();
-        let spare = buffer.spare_capacity_mut().as_mut_ptr().cast();
-        // SAFETY: the spare capacity is at least `len - buffer.len()` bytes and outlives the call.
-        let read = unsafe { libc::pread(file.as_raw_fd(), spare, wanted, position) };
-        match usize::try_from(read) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            // SAFETY: `pread` initialised the next `read` bytes, which are within the capacity.
-            Ok(read) => unsafe { buffer.set_len(buffer.len() + read) },
-            Err(_) => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
-        }
-    }
-    Ok(Bytes::from(buffer))
 }

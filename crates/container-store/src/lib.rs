@@ -18,6 +18,7 @@
 //! Start reading at [`ContainerStore`], then [`container`], [`block`] and [`chunk`].
 
 pub mod block;
+mod block_file;
 pub mod chunk;
 pub mod container;
 mod create;

@@ -42,6 +42,9 @@ pub struct StoreSettings {
     pub container_bytes_max: u64,
     /// `hdds.container.chunk.write.sync`, false: sync every chunk before it is acknowledged.
     pub sync_chunks: bool,
+    /// `ozonide.datanode.direct.io.min.size`, 512 KB: pieces of block files from this size on are written
+    /// and read past the page cache, in bytes; 0: none.
+    pub direct_bytes_min: u64,
     /// `hdds.datanode.chunk.data.validation.check`, false: verify checksums of what is written.
     pub verify_on_write: bool,
     /// `hdds.container.checksum.verification.enabled`, true: do not load a container whose
@@ -91,6 +94,7 @@ impl StoreSettings {
             metadata,
             container_bytes_max: conf.size("ozone.scm.container.size", 5 << 30)?,
             sync_chunks: conf.boolean("hdds.container.chunk.write.sync", false)?,
+            direct_bytes_min: conf.size("ozonide.datanode.direct.io.min.size", 512 << 10)?,
             verify_on_write: conf.boolean("hdds.datanode.chunk.data.validation.check", false)?,
             verify_descriptors: conf
                 .boolean("hdds.container.checksum.verification.enabled", true)?,

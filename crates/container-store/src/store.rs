@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bulk_buffers::Buffers;
 use hdds_proto::hdds::{ContainerReplicaProto, StorageReportProto};
 use hdds_types::ContainerId;
 use ozone_db::DbError;
@@ -14,6 +15,9 @@ use crate::settings::{OpenDatabase, StoreSettings, VolumeSettings};
 use crate::volume::{FormatError, failed_report};
 use crate::witness::Witness;
 use crate::{Code, Container, StoreError, Volume, scan, tables};
+
+/// Memory for large pieces that is kept while no disk uses it, in bytes.
+const BUFFERS_KEPT_BYTES_MAX: usize = 64 << 20;
 
 /// Told about every replica that was created, changed its state or was removed; must not block.
 pub type StateChanges = Arc<dyn Fn(ContainerReplicaProto) + Send + Sync>;
@@ -38,6 +42,7 @@ pub struct ContainerStore {
     pub(crate) containers: RwLock<FxHashMap<ContainerId, Arc<Container>>>,
     pub(crate) witness: Witness,
     pub(crate) changes: StateChanges,
+    buffers: Buffers,
 }
 
 impl ContainerStore {
@@ -64,10 +69,12 @@ impl ContainerStore {
             witness: Witness::new(witness),
             changes,
             settings,
+            buffers: Buffers::new(BUFFERS_KEPT_BYTES_MAX),
         };
         let mut last_error = None;
         for volume in &store.settings.volumes {
-            match Volume::open(volume, &store.settings, cluster_id, datanode, open_database) {
+            let (settings, buffers) = (&store.settings, &store.buffers);
+            match Volume::open(volume, settings, cluster_id, datanode, open_database, buffers) {
                 Ok(opened) => store.volumes.push(Arc::new(opened)),
                 Err(error) => {
                     tracing::error!(volume = %volume.root.display(), %error, "disk left out");
@@ -83,6 +90,11 @@ impl ContainerStore {
         store.estimate_used();
         store.note_missing().map_err(OpenError::Witness)?;
         Ok(store)
+    }
+
+    /// Gives memory of large pieces back to the system that was not needed since the last call.
+    pub fn trim_buffers(&self) {
+        self.buffers.trim();
     }
 
     /// Disks without a recent measurement count their containers until the next one.

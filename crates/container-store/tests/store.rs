@@ -46,6 +46,7 @@ impl Node {
             metadata: self.dir.path().join("meta"),
             container_bytes_max: 1 << 20,
             sync_chunks: false,
+            direct_bytes_min: 512 << 10,
             verify_on_write: true,
             verify_descriptors: true,
             reserved_fraction: 0.0001,

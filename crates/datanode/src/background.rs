@@ -25,7 +25,10 @@ pub fn start(node: &Arc<Node>, services: &Arc<Services>) {
         }
     });
     let resident = Resident::default();
-    every(node, services, memory::INTERVAL, move |_, _| resident.give_back());
+    every(node, services, memory::INTERVAL, move |_, services| {
+        services.store.trim_buffers();
+        resident.give_back();
+    });
     every(node, services, settings.usage_refresh_interval, |_, services| {
         services.store.volumes().iter().for_each(|volume| volume.measure_used());
     });

@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ozone-metrics", &[]),
     ("ozone-http", &["ozone-config", "ozone-daemon", "ozone-metrics"]),
     ("chunk-checksum", &["hdds-proto"]),
+    ("bulk-buffers", &[]),
     // engines
     ("ozone-db", &[]),
     ("ozone-db-rocks", &["ozone-db"]),
@@ -65,6 +66,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "container-store",
         &[
+            "bulk-buffers",
             "hdds-proto",
             "hdds-types",
             "chunk-checksum",

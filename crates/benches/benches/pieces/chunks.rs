@@ -43,6 +43,7 @@ impl Node {
             metadata: directory.path().join("meta"),
             container_bytes_max: 5 << 30,
             sync_chunks,
+            direct_bytes_min: 512 << 10,
             verify_on_write: false,
             verify_descriptors: true,
             reserved_fraction: 0.0001,

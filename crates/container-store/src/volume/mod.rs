@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bulk_buffers::Buffers;
 use hdds_proto::hdds::{StorageReportProto, StorageTypeProto};
 use hdds_types::ContainerId;
 use ozone_db::Store;
@@ -29,6 +30,7 @@ pub use choose::choose;
 pub use format::{FormatError, Version};
 pub use space::{FileSystem, Space, SpaceLimits, Usage, file_system};
 
+use crate::block_file::BlockIo;
 use crate::chunk::OpenBlocks;
 use crate::settings::{OpenDatabase, StoreSettings, VolumeSettings};
 use crate::{DiskThreads, StoreError, tables};
@@ -115,6 +117,7 @@ pub struct Volume {
     /// Bytes and times of its block files.
     pub io: IoStats,
     pub(crate) open_blocks: OpenBlocks,
+    pub(crate) block_io: BlockIo,
     failed: AtomicBool,
     failed_checks: AtomicU32,
 }
@@ -130,6 +133,7 @@ impl Volume {
         cluster_id: &str,
         datanode: &str,
         open_database: &OpenDatabase,
+        buffers: &Buffers,
     ) -> Result<Self, FormatError> {
         let hdds = volume.root.join("hdds");
         let version = format::open_or_format(&hdds, cluster_id, datanode)?;
@@ -164,6 +168,7 @@ impl Volume {
             ),
             io: IoStats::default(),
             open_blocks: OpenBlocks::default(),
+            block_io: BlockIo::new(settings.direct_bytes_min, buffers.clone()),
             failed: AtomicBool::new(false),
             failed_checks: AtomicU32::new(0),
         };
