@@ -7,8 +7,9 @@ use anyhow::{Context, bail};
 use hdds_client::scm::ScmDatanodeClient;
 use hdds_proto::hdds::{
     CommandStatusReportsProto, ContainerActionsProto, ExtendedDatanodeDetailsProto,
-    IncrementalContainerReportProto, PipelineActionsProto, ScmHeartbeatRequestProto,
-    ScmRegisterRequestProto, scm_command_proto::Type, scm_registered_response_proto::ErrorCode,
+    IncrementalContainerReportProto, PipelineActionsProto, ScmCommandProto,
+    ScmHeartbeatRequestProto, ScmRegisterRequestProto, scm_command_proto::Type,
+    scm_registered_response_proto::ErrorCode,
 };
 use rand::Rng;
 use tokio::time::{Instant, sleep};
@@ -203,13 +204,13 @@ impl Endpoint {
         let begun = Instant::now();
         let answer = self.client.send_heartbeat(request).await;
         self.node.heartbeats.done(begun.elapsed(), answer.is_err());
+        let mut undelivered = mail;
+        undelivered.node_due |= node;
+        undelivered.containers_due |= containers;
+        undelivered.pipelines_due |= pipelines;
         let response = match answer {
             Ok(response) => response,
             Err(error) => {
-                let mut undelivered = mail;
-                undelivered.node_due |= node;
-                undelivered.containers_due |= containers;
-                undelivered.pipelines_due |= pipelines;
                 self.mailbox.put_back(undelivered);
                 return Err(error.into());
             }
@@ -218,12 +219,16 @@ impl Endpoint {
             return Ok(true);
         }
         self.node.leadership.heard(response.term);
-        let mut registered = true;
+        let reregister =
+            |command: &ScmCommandProto| command.command_type() == Type::ReregisterCommand;
+        let registered = !response.commands.iter().any(reregister);
+        if !registered {
+            // An SCM that does not know this node (it has just started) has not read the rest.
+            tracing::info!(scm = %self.client.address(), "asked to register again");
+            self.mailbox.put_back(undelivered);
+        }
         for command in response.commands {
-            if command.command_type() == Type::ReregisterCommand {
-                tracing::info!(scm = %self.client.address(), "asked to register again");
-                registered = false;
-            } else {
+            if !reregister(&command) {
                 self.node.commands.add(Order { command, services: services.clone() });
             }
         }

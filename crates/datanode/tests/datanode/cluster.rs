@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -49,11 +50,22 @@ struct Heard {
 #[derive(Default)]
 struct FakeScm {
     nodes: Mutex<HashMap<String, Heard>>,
+    /// It restarts just before it is asked to close a pipeline, and does not know who asks.
+    forgets: AtomicBool,
 }
 
 impl FakeScm {
     fn heartbeat(&self, beat: ScmHeartbeatRequestProto) -> ScmHeartbeatResponseProto {
         let uuid = beat.datanode_details.uuid.clone().unwrap();
+        if beat.pipeline_actions.is_some() && self.forgets.swap(false, Ordering::Relaxed) {
+            let command_type = scm_command_proto::Type::ReregisterCommand.into();
+            let again = ScmCommandProto { command_type, ..ScmCommandProto::default() };
+            return ScmHeartbeatResponseProto {
+                datanode_uuid: uuid,
+                commands: vec![again],
+                term: Some(1),
+            };
+        }
         let mut nodes = self.nodes.lock();
         let heard = nodes.entry(uuid.clone()).or_default();
         heard.details = beat.datanode_details;
@@ -332,7 +344,20 @@ async fn what_is_written_through_a_pipeline_is_read_from_every_member() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pipeline_that_cannot_be_made_here_is_given_back_to_scm_at_once() {
+    pipeline_is_given_back(Cluster::start(1).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_scm_is_asked_for_is_asked_again_when_scm_wanted_a_registration_first() {
     let cluster = Cluster::start(1).await;
+    let scm = cluster.scm.clone();
+    scm.forgets.store(true, Ordering::Relaxed);
+    pipeline_is_given_back(cluster).await;
+    assert!(!scm.forgets.load(Ordering::Relaxed), "SCM never forgot");
+}
+
+/// Orders a pipeline that cannot be made, and waits until SCM is asked to close it.
+async fn pipeline_is_given_back(cluster: Cluster) {
     let pipeline = PipelineId::random();
     let logs = cluster.dir.path().join("dn0/meta/datanode.ratis");
     std::fs::create_dir_all(&logs).unwrap();
