@@ -217,6 +217,8 @@ impl Actor {
             return;
         }
         self.carry_out();
+        // After commits and replies too: the entries of the last burst would stay while the group rests.
+        self.evict();
         self.log.work();
         let deadline = self.core.deadline().min(self.watches_deadline().unwrap_or(Millis::MAX));
         self.group.deadline.store(deadline, Ordering::Relaxed);

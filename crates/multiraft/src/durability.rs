@@ -8,8 +8,9 @@ use crate::actor::Actor;
 use crate::apply::Job;
 use crate::state_machine::StateMachineError;
 
-/// Share of the cache that holds entries which everybody has already.
-const CACHE_SPARE_SHARE: usize = 8;
+/// Bytes of entries kept although everybody has and has applied them: a repetition after a broken
+/// stream is served from them. An idle daemon holds this for each of its groups.
+const CACHE_SPARE_BYTES: usize = 512 << 10;
 
 impl Actor {
     pub fn disk_reached(&mut self, now: Millis, ticket: Ticket) {
@@ -24,7 +25,6 @@ impl Actor {
             self.log_start = start;
             self.core.purged(start);
         }
-        self.evict();
         self.report_durable(now);
     }
 
@@ -53,7 +53,7 @@ impl Actor {
             _ if leads => 0,
             _ => self.apply_next,
         };
-        let spare_bytes = self.settings.cache_bytes_max / CACHE_SPARE_SHARE;
+        let spare_bytes = CACHE_SPARE_BYTES.min(self.settings.cache_bytes_max);
         self.log.evict(spare_bytes, keep_from.min(needed_from));
         self.log.evict(self.settings.cache_bytes_max, keep_from);
         self.core.cached_from(self.log.cache().first().unwrap_or(self.log.next()));
