@@ -123,7 +123,10 @@ pub fn mark_writer(
 }
 
 /// Hands the blocks of a key, which must have its full name, to the key deleting service.
-/// `id` is the end of the row's key.
+/// `id` is the end of the row's key: the object id, or one of this transaction.
+///
+/// # Errors
+/// The store failed.
 pub fn retire(
     ns: &mut Namespace<'_>,
     bucket: &Bucket,
@@ -131,7 +134,7 @@ pub fn retire(
     id: u64,
     keys: Vec<KeyInfo>,
     at: At,
-) {
+) -> Result<(), DbError> {
     let keys: Vec<KeyInfo> = keys
         .into_iter()
         .map(|mut key| {
@@ -143,7 +146,29 @@ pub fn retire(
             key
         })
         .collect();
-    let row = tables::with_id(&bucket.flat_row(full_name), id);
+    let row = free_row(ns, &bucket.flat_row(full_name), id, at)?;
     let deleted = RepeatedKeyInfo { key_info: keys, bucket_id: Some(bucket.id()) };
     ns.put(&tables::DELETED, row, &deleted);
+    Ok(())
+}
+
+/// A row of the deleted table that nobody uses: `<name>/<id>`, as a rule. A writer that opened a key
+/// over another has its object id; if that is deleted, and again what the writer commits, the row of
+/// the first is still there, and replacing it would leave its blocks on the datanodes for ever.
+///
+/// # Errors
+/// The store failed.
+pub fn free_row(ns: &Namespace<'_>, name: &[u8], id: u64, at: At) -> Result<Vec<u8>, DbError> {
+    let row = tables::with_id(name, id);
+    if id == at.object_id(0) || !ns.has(&tables::DELETED, &row)? {
+        return Ok(row);
+    }
+    let mut n = 0;
+    loop {
+        let row = tables::with_id(name, at.object_id(n));
+        if !ns.has(&tables::DELETED, &row)? {
+            return Ok(row);
+        }
+        n += 1;
+    }
 }

@@ -238,7 +238,8 @@ impl Bucket {
         {
             walk.leaf = Leaf::Folder(marker);
         }
-        if !folders {
+        // What is there is there, whatever lies above it: a rename may have put it below a file.
+        if !folders || !matches!(walk.leaf, Leaf::Free) {
             return Ok(walk);
         }
         let mut above = name.trim_end_matches('/');
@@ -259,6 +260,15 @@ impl Bucket {
             walk.missing.insert(0, marker);
         }
         Ok(walk)
+    }
+
+    /// Whether a flat layout that treats `/` as a folder border has a marker of this folder.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(crate) fn has_marker(&self, ns: &Namespace<'_>, name: &str) -> Result<bool, Failure> {
+        let counts = self.layout == (Layout::Legacy { normalize: true });
+        Ok(counts && ns.has(&tables::KEY, &self.flat_row(&format!("{name}/")))?)
     }
 
     fn path_text(&self, path: &str) -> String {

@@ -94,10 +94,11 @@ fn give_up(
     upload_id: &str,
     part: KeyInfo,
     at: At,
-) {
+) -> Result<(), Failure> {
     let id = part.object_id.unwrap_or(0);
     let part = KeyInfo { object_id: Some(key::RECLAIM_BLOCKS), ..part };
-    key::retire(ns, bucket, &format!("{name}/{upload_id}"), id, vec![part], at);
+    key::retire(ns, bucket, &format!("{name}/{upload_id}"), id, vec![part], at)?;
+    Ok(())
 }
 
 /// Removes an upload; its parts go to the deleted table. The caller writes the bucket back.
@@ -107,12 +108,13 @@ fn abort_upload(
     name: &str,
     upload: MultipartKeyInfo,
     at: At,
-) {
+) -> Result<(), Failure> {
     ns.remove(bucket.layout.open_keys(), open_row(bucket, name, &upload));
     ns.remove(&tables::MULTIPART_INFO, row_of(bucket, name, &upload.upload_id));
     for part in upload.part_key_info_list {
         let size = key::replicated_size(&part.part_key_info).cast_signed();
         quota::charge(bucket.info_mut(), -size, 0);
-        give_up(ns, bucket, name, &upload.upload_id, part.part_key_info, at);
+        give_up(ns, bucket, name, &upload.upload_id, part.part_key_info, at)?;
     }
+    Ok(())
 }

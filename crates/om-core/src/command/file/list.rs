@@ -82,12 +82,13 @@ fn children(request: &ListStatusRequest, ns: &Namespace<'_>) -> Result<Vec<Child
         return Err(Failure::new(Status::NotSupportedOperation, message));
     }
     let name = bucket.key_name(&args.key_name);
-    let start = bucket.key_name(&request.start_key);
     let partial = request.allow_partial_prefix.unwrap_or(false);
     if bucket.layout.is_tree() {
+        let start = bucket.key_name(&request.start_key);
         in_tree(ns, &bucket, &name, &start, max, partial)
     } else {
-        in_flat(ns, &bucket, &name, &start, max, request.recursive)
+        // As it is: its slash tells a folder from a file of the same name.
+        in_flat(ns, &bucket, &name, &request.start_key, max, request.recursive)
     }
 }
 

@@ -90,7 +90,7 @@ fn delete_sub_file(
     }
     if has_blocks {
         let row = tables::flat_key(&file.volume_name, &file.bucket_name, &file.key_name);
-        let row = tables::with_id(&row, file.object_id.unwrap_or(0));
+        let row = key::free_row(ns, &row, file.object_id.unwrap_or(0), at)?;
         let deleted = om_proto::RepeatedKeyInfo {
             key_info: vec![om_proto::KeyInfo { update_id: Some(at.index), ..file }],
             bucket_id: Some(bucket_id),

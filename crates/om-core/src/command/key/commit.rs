@@ -12,7 +12,7 @@ use om_proto::{
 use crate::command::{BlocksWanted, Caller, Write};
 use crate::error::{Failure, OmError};
 use crate::key::{self, block_of, location_list, mark};
-use crate::layout::{Bucket, Leaf};
+use crate::layout::{Bucket, Layout, Leaf, Walk};
 use crate::names;
 use crate::namespace::{At, Namespace};
 use crate::quota;
@@ -51,17 +51,19 @@ impl Write for CommitKeyRequest {
         let args = self.key_args;
         let mut bucket = ns.bucket(&args.volume_name, &args.bucket_name)?;
         let walk = bucket.walk(ns, &args.key_name, false)?;
-        match &walk.leaf {
-            Leaf::Folder(_) | Leaf::BelowFile(_) => {
-                let message = format!(
-                    "Can not create file: {} as there is already directory in the given path",
-                    args.key_name
-                );
-                return Err(Failure::new(Status::NotAFile, message));
-            }
-            Leaf::Free | Leaf::File(_) => {}
+        let in_the_way = match &walk.leaf {
+            Leaf::Folder(_) | Leaf::BelowFile(_) => true,
+            Leaf::File(_) => bucket.has_marker(ns, &args.key_name)?,
+            Leaf::Free => false,
+        };
+        if in_the_way {
+            let message = format!(
+                "Can not create file: {} as there is already directory in the given path",
+                args.key_name
+            );
+            return Err(Failure::new(Status::NotAFile, message));
         }
-        if !walk.missing.is_empty() {
+        if !has_folder(ns, &bucket, &walk)? {
             let message =
                 format!("Cannot create file : {} as parent directory doesn't exist", args.key_name);
             return Err(Failure::new(Status::DirectoryNotFound, message));
@@ -109,7 +111,7 @@ impl Write for CommitKeyRequest {
             reclaim.extend(pseudo_key(unused, &committed));
         }
         if !reclaim.is_empty() {
-            key::retire(ns, &bucket, &full_name, at.object_id(0), reclaim, at);
+            key::retire(ns, &bucket, &full_name, at.object_id(0), reclaim, at)?;
         }
         if bucket.layout.is_tree() {
             committed.key_name = names::leaf(&full_name).to_owned();
@@ -127,6 +129,19 @@ impl Write for CommitKeyRequest {
         let _ = CommitKeyResponse::default(); // the genuine reply has no body
         let _ = reply;
         Ok(())
+    }
+}
+
+/// Whether the folder of a name is still there.
+fn has_folder(ns: &Namespace<'_>, bucket: &Bucket, walk: &Walk) -> Result<bool, Failure> {
+    match names::parent(&walk.name) {
+        Some(parent)
+            if matches!(walk.leaf, Leaf::File(_))
+                && bucket.layout == (Layout::Legacy { normalize: true }) =>
+        {
+            bucket.has_marker(ns, parent)
+        }
+        _ => Ok(walk.missing.is_empty()),
     }
 }
 

@@ -82,7 +82,7 @@ pub(crate) fn delete_file(
     ns.remove(bucket.layout.keys(), row);
     if has_blocks {
         let (name, id) = (file.key_name.clone(), file.object_id.unwrap_or(0));
-        key::retire(ns, bucket, &name, id, vec![file], at);
+        key::retire(ns, bucket, &name, id, vec![file], at)?;
     }
     Ok(())
 }

@@ -44,7 +44,7 @@ impl Write for DeleteOpenKeysRequest {
             }
             let Ok(bucket) = &bucket else { continue };
             for (name, keys) in given_up {
-                key::retire(ns, bucket, &name, at.object_id(0), keys, at);
+                key::retire(ns, bucket, &name, at.object_id(0), keys, at)?;
             }
         }
         Ok(())

@@ -35,7 +35,7 @@ impl Write for MultipartUploadAbortRequest {
             );
             return Err(Failure::new(Status::NoSuchMultipartUploadError, message));
         };
-        super::abort_upload(ns, &mut bucket, &args.key_name, upload, at);
+        super::abort_upload(ns, &mut bucket, &args.key_name, upload, at)?;
         ns.put_bucket(&bucket.info);
         reply.abort_multi_part_upload_response = Some(Box::default());
         Ok(())

@@ -38,7 +38,7 @@ impl Write for MultipartUploadsExpiredAbortRequest {
                 let Some((name, _)) = name else { continue };
                 let row = expired.name.as_bytes();
                 let Some(upload) = ns.get(&tables::MULTIPART_INFO, row)? else { continue };
-                super::abort_upload(ns, &mut bucket, name, upload, at);
+                super::abort_upload(ns, &mut bucket, name, upload, at)?;
             }
             ns.put_bucket(&bucket.info);
         }

@@ -53,7 +53,7 @@ impl Write for MultipartCommitUploadPartRequest {
             // The upload was aborted or completed meanwhile: its blocks would stay for ever.
             ns.remove(bucket.layout.open_keys(), open_row);
             if !key::is_empty(&part) {
-                super::give_up(ns, &bucket, &name, &upload_id, part, at);
+                super::give_up(ns, &bucket, &name, &upload_id, part, at)?;
             }
             command::refuse(reply, super::no_such_upload(&upload_id));
             return Ok(());
@@ -67,10 +67,10 @@ impl Write for MultipartCommitUploadPartRequest {
 
         quota::charge(bucket.info_mut(), space, 0);
         if let Some(old) = replaced.filter(|old| !key::is_empty(old)) {
-            super::give_up(ns, &bucket, &name, &upload_id, old, at);
+            super::give_up(ns, &bucket, &name, &upload_id, old, at)?;
         }
         if let Some(pseudo) = commit::pseudo_key(unused, &part) {
-            key::retire(ns, &bucket, &name, at.object_id(0), vec![pseudo], at);
+            key::retire(ns, &bucket, &name, at.object_id(0), vec![pseudo], at)?;
         }
         let part_name = part_name(&bucket.flat_row(&name), &upload_id, number);
         let e_tag = super::etag(&part).map(str::to_owned);

@@ -69,7 +69,7 @@ impl Write for MultipartUploadCompleteRequest {
         let mut done = completed(existing.clone(), open, &args, last, blocks, at);
         key::set_metadata(&mut done, super::ETAG, &hash);
         done.parent_id = Some(walk.parent_id(at));
-        settle(ns, &mut bucket, &self.parts_list, &mut upload, existing, &args.key_name, at);
+        settle(ns, &mut bucket, &self.parts_list, &mut upload, existing, &args.key_name, at)?;
 
         if bucket.layout.is_tree() {
             done.key_name = names::leaf(&args.key_name).to_owned();
@@ -92,8 +92,12 @@ impl Write for MultipartUploadCompleteRequest {
 fn walk(ns: &Namespace<'_>, bucket: &Bucket, args: &KeyArgs) -> Result<Walk, Failure> {
     let walk = bucket.walk(ns, &args.key_name, false)?;
     walk.check_depth()?;
+    let is_file = matches!(walk.leaf, Leaf::File(_));
+    if is_file && !bucket.has_marker(ns, &args.key_name)? {
+        return Ok(walk);
+    }
     match &walk.leaf {
-        Leaf::Folder(_) if bucket.layout.normalizes() => Err(Failure::new(
+        Leaf::Folder(_) | Leaf::File(_) if bucket.layout.normalizes() => Err(Failure::new(
             Status::NotAFile,
             format!(
                 "Can not Complete MPU for file: {} as there is already directory in the given path",
@@ -190,14 +194,14 @@ fn settle(
     existing: Option<KeyInfo>,
     name: &str,
     at: At,
-) {
+) -> Result<(), Failure> {
     let named: HashSet<u32> = named.iter().map(|part| part.part_number).collect();
     let parts = std::mem::take(&mut upload.part_key_info_list);
     for part in parts.into_iter().filter(|part| !named.contains(&part.part_number)) {
         let size = key::replicated_size(&part.part_key_info).cast_signed();
         quota::charge(bucket.info_mut(), -size, 0);
         if !key::is_empty(&part.part_key_info) {
-            super::give_up(ns, bucket, name, &upload.upload_id, part.part_key_info, at);
+            super::give_up(ns, bucket, name, &upload.upload_id, part.part_key_info, at)?;
         }
     }
     if let Some(old) = existing.filter(|_| !bucket.info.is_version_enabled) {
@@ -205,10 +209,11 @@ fn settle(
         quota::release(bucket.info_mut(), key::replicated_blocks(&old), 1, has_blocks);
         if has_blocks {
             let id = old.object_id.unwrap_or(0);
-            key::retire(ns, bucket, &format!("{name}/{}", upload.upload_id), id, vec![old], at);
+            key::retire(ns, bucket, &format!("{name}/{}", upload.upload_id), id, vec![old], at)?;
         }
     }
     quota::charge(bucket.info_mut(), 0, 1);
+    Ok(())
 }
 
 /// MD5 of the parts' ETags (or names), and how many parts the upload has.

@@ -291,3 +291,26 @@ fn times_are_set_and_minus_one_keeps_them() {
         assert_eq!(om.refused(set(-2)).0, Status::InvalidRequest);
     }
 }
+
+#[test]
+fn a_listing_by_pages_passes_a_file_beside_a_folder_of_its_name() {
+    let mut om = Om::with_bucket(BucketLayoutProto::Legacy);
+    om.rules.filesystem_paths = true;
+    for key in ["a/x", "a-/x", "b/x", "c"] {
+        om.put(key, 1);
+    }
+    om.ok(rename_key("c", "a"));
+    let reply = om.read(OmRequest {
+        list_status_request: Some(Box::new(ListStatusRequest {
+            key_args: args(""),
+            start_key: "a/".into(),
+            num_entries: 2,
+            ..Default::default()
+        })),
+        ..kind(Type::ListStatus)
+    });
+    let names = reply.list_status_response.unwrap().statuses;
+    let names: Vec<String> =
+        names.into_iter().map(|status| status.key_info.unwrap().key_name).collect();
+    assert_eq!(names, ["a/", "b/"]);
+}

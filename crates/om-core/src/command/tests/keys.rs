@@ -1,3 +1,4 @@
+use BucketLayoutProto::{FileSystemOptimized, Legacy, ObjectStore};
 use hdds_proto::hdds::KeyValue;
 
 use super::*;
@@ -410,4 +411,49 @@ fn old_clients_are_spared_what_they_cannot_read_and_kept_from_writing_it_wrongly
     om.ok(old(create_bucket("vol", "legacy", BucketLayoutProto::ObjectStore)));
     let made: BucketInfo = om.row(&tables::BUCKET, "/vol/legacy").unwrap();
     assert_eq!(made.bucket_layout(), BucketLayoutProto::Legacy);
+}
+
+#[test]
+fn a_key_that_comes_back_under_its_old_id_loses_no_blocks_when_it_is_deleted_again() {
+    for layout in [ObjectStore, FileSystemOptimized] {
+        let mut om = Om::with_bucket(layout);
+        om.put("key", 10);
+        // This writer takes over the identity of the key, and commits when the key is gone.
+        let open = om.ok(create_key("key", 20)).create_key_response.unwrap();
+        om.ok(delete_key("key", false));
+        om.ok(commit_key("key", &open, 20));
+        om.ok(delete_key("key", false));
+        let rows = om.rows(&tables::DELETED);
+        let keys: usize =
+            rows.iter().map(|row| om.row(&tables::DELETED, row).unwrap().key_info.len()).sum();
+        assert_eq!((rows.len(), keys), (2, 2), "{layout:?}: {rows:?}");
+    }
+}
+
+#[test]
+fn where_slashes_part_folders_a_key_below_a_file_is_found_and_deleted() {
+    let mut om = Om::with_bucket(Legacy);
+    om.rules.filesystem_paths = true;
+    om.put("a", 10);
+    om.put("b", 10);
+    // A rename of flat names asks for no folders.
+    om.ok(rename_key("b", "a/b"));
+    assert!(om.info("a/b").get_key_info_response.is_some());
+    // It may be opened, as it is there; committed it is not, for its folder is none.
+    let open = om.ok(create_key("a/b", 5)).create_key_response.unwrap();
+    assert_eq!(om.refused(commit_key("a/b", &open, 5)).0, Status::DirectoryNotFound);
+    assert_eq!(om.refused(create_key("a/c", 5)).0, Status::NotAFile);
+    om.ok(delete_key("a/b", false));
+    assert_eq!(om.bucket().used_namespace, Some(1));
+}
+
+#[test]
+fn where_slashes_part_folders_a_file_beside_a_folder_of_its_name_is_not_written_again() {
+    let mut om = Om::with_bucket(Legacy);
+    om.rules.filesystem_paths = true;
+    om.put("a/x", 10);
+    om.put("b", 10);
+    om.ok(rename_key("b", "a"));
+    let open = om.ok(create_key("a", 5)).create_key_response.unwrap();
+    assert_eq!(om.refused(commit_key("a", &open, 5)).0, Status::NotAFile);
 }
