@@ -340,13 +340,13 @@ impl Actor {
                 // Number 0 is our own: entries were not at hand.
                 if number == 0 || self.links.is_current(&peer, number) {
                     tracing::debug!(group = %self.group.id, %peer, reason, "append stream broke");
-                    let pause = self.links.broken(&peer);
+                    let pause = self.links.broken(&peer, &reason);
                     self.core.stream_failed(now, &peer, call, now + pause);
                 }
             }
             PeerAnswer::Snapshot(Some(reply)) => self.core.snapshot_reply(now, &peer, &reply),
             PeerAnswer::Snapshot(None) => {
-                let pause = self.links.broken(&peer);
+                let pause = self.links.broken(&peer, "a snapshot was not taken");
                 self.core.stream_failed(now, &peer, None, now + pause);
             }
             PeerAnswer::StartElection(reply) => self.core.start_election_reply(now, &peer, &reply),

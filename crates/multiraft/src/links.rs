@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prost::Message as _;
 use ratis::Status;
 use ratis::channel::{Channels, Lane};
 use ratis::peer::{AppendLane, LaneEvent, PeerClient};
@@ -19,6 +20,8 @@ use crate::group::{Event, Group, PeerAnswer};
 const BACKOFF_MIN_MS: Millis = 10;
 /// The longest pause, in milliseconds.
 const BACKOFF_MAX_MS: Millis = 1_000;
+/// Every so many failures in a row the log says why: about every half minute at the longest pause.
+const FAILURES_TOLD: u32 = 32;
 
 /// Pauses before each question whether a leader is gone, in milliseconds.
 const GONE_PAUSES_MS: [u64; 8] = [0, 50, 100, 200, 500, 1_000, 1_000, 1_000];
@@ -223,14 +226,20 @@ impl Links {
         }
     }
 
-    /// A stream broke: closes both and says how long to pause.
-    pub fn broken(&mut self, peer: &PeerId) -> Millis {
+    /// A stream broke, for this reason: closes both and says how long to pause.
+    pub fn broken(&mut self, peer: &PeerId, reason: &str) -> Millis {
         let Some(link) = self.links.get_mut(peer) else { return BACKOFF_MAX_MS };
         link.data = None;
         link.heartbeat = None;
         link.loaded.clear();
         let pause = BACKOFF_MIN_MS.saturating_mul(1 << link.failures.min(10)).min(BACKOFF_MAX_MS);
         link.failures += 1;
+        if link.failures.is_multiple_of(FAILURES_TOLD) {
+            tracing::warn!(
+                group = %self.group.id, %peer, reason, failures = link.failures,
+                "entries cannot be brought to a peer; tried again"
+            );
+        }
         pause
     }
 
@@ -280,9 +289,10 @@ impl Links {
     }
 }
 
-/// Puts bulk bytes back into entries; cuts the list where they cannot be read or become too many.
+/// Puts bulk bytes back into entries; cuts the list where they cannot be read, and before it becomes larger than a follower
+/// takes in one message. At least one entry stays.
 async fn fill_bulk(group: &Group, entries: &mut Vec<LogEntryProto>, bytes_max: usize) {
-    let mut bytes = 0;
+    let mut bytes = 0_usize;
     let mut count = 0;
     for entry in entries.iter_mut() {
         let at = TermIndex::new(entry.term, entry.index);
@@ -292,7 +302,6 @@ async fn fill_bulk(group: &Group, entries: &mut Vec<LogEntryProto>, bytes_max: u
             let read = group.machine.read_bulk(at, body).await;
             match (read, &mut body.state_machine_entry) {
                 (Ok(bulk), Some(place)) => {
-                    bytes += bulk.len();
                     place.state_machine_data = bulk;
                     place.log_entry_proto_serialized_size = 0;
                 }
@@ -303,10 +312,11 @@ async fn fill_bulk(group: &Group, entries: &mut Vec<LogEntryProto>, bytes_max: u
                 _ => {}
             }
         }
-        count += 1;
-        if bytes >= bytes_max {
+        bytes = bytes.saturating_add(entry.encoded_len());
+        if count > 0 && bytes > bytes_max {
             break;
         }
+        count += 1;
     }
     entries.truncate(count);
 }

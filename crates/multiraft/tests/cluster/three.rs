@@ -213,6 +213,28 @@ async fn a_member_that_was_away_catches_up_from_the_log_on_disk() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn old_entries_never_come_in_larger_messages_than_a_member_takes() {
+    let root = tempfile::tempdir().unwrap();
+    let tune = |s: &mut RaftSettings| {
+        s.cache_bytes_max = 1;
+        // Two entries with bulk bytes fit, a third does not.
+        s.append_bytes_max = 25_000;
+        s.message_bytes_max = 26_000;
+    };
+    let mut ring = Ring::start(root.path(), tune).await;
+    let leader = ring.leader().await;
+    let away = (leader + 1) % 3;
+    ring.nodes[away].raft.shutdown().await;
+    let expected = messages("bulk", 0..20);
+    for message in &expected {
+        ring.write(message).await;
+    }
+    ring.nodes[away].start_again().await;
+    ring.agree(&expected).await;
+    ring.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_member_behind_the_purged_log_installs_a_snapshot() {
     let root = tempfile::tempdir().unwrap();
     let tune = |s: &mut RaftSettings| {
