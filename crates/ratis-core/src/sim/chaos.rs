@@ -27,8 +27,9 @@ pub(crate) struct Plan {
     members: usize,
     listener: bool,
     priorities: Vec<u32>,
-    /// Virtual milliseconds under faults, then without.
+    /// Virtual milliseconds under faults.
     pub(crate) duration: u64,
+    /// Virtual milliseconds without faults after which a group that has not got on is stuck.
     pub(crate) recovery: u64,
     pub(crate) sync_max: u64,
     pub(crate) entries_max: usize,
