@@ -26,6 +26,7 @@ pub mod replication;
 pub mod rights;
 pub mod rules;
 pub mod tables;
+pub mod trash;
 
 pub use cache::{Applied, TableCache};
 pub use error::{Failure, OmError};

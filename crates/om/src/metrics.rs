@@ -24,6 +24,41 @@ pub(crate) struct OmMetrics {
     /// Deleted directories done; sub-directories and files found in them.
     pub directories: [Counter; 3],
     pub open_keys_cleaned: Counter,
+    pub trash: TrashMetrics,
+}
+
+/// What the trash emptier did (`numTrash…` of `OMMetrics`).
+#[derive(Default)]
+pub(crate) struct TrashMetrics {
+    pub active_cycles: Counter,
+    pub roots_enqueued: Counter,
+    pub roots_processed: Counter,
+    pub list_status: Counter,
+    pub renames: Counter,
+    pub deletes: Counter,
+    pub atomic_renames: Counter,
+    pub atomic_deletes: Counter,
+    pub files_renames: Counter,
+    pub files_deletes: Counter,
+    pub write_requests: Counter,
+    pub fails: Counter,
+}
+
+impl TrashMetrics {
+    fn collect(&self, om: &mut Record<'_>) {
+        om.counter("NumTrashActiveCycles", self.active_cycles.get());
+        om.counter("NumTrashRootsEnqueued", self.roots_enqueued.get());
+        om.counter("NumTrashRootsProcessed", self.roots_processed.get());
+        om.counter("NumTrashListStatus", self.list_status.get());
+        om.counter("NumTrashRenames", self.renames.get());
+        om.counter("NumTrashDeletes", self.deletes.get());
+        om.counter("NumTrashAtomicDirRenames", self.atomic_renames.get());
+        om.counter("NumTrashAtomicDirDeletes", self.atomic_deletes.get());
+        om.counter("NumTrashFilesRenames", self.files_renames.get());
+        om.counter("NumTrashFilesDeletes", self.files_deletes.get());
+        om.counter("NumTrashWriteRequests", self.write_requests.get());
+        om.counter("NumTrashFails", self.fails.get());
+    }
 }
 
 impl Default for OmMetrics {
@@ -37,6 +72,7 @@ impl Default for OmMetrics {
             keys_purged: Counter::default(),
             directories: Default::default(),
             open_keys_cleaned: Counter::default(),
+            trash: TrashMetrics::default(),
         }
     }
 }
@@ -227,6 +263,7 @@ impl Service {
             om.counter(name, sum);
         }
         om.counter("NumOpenKeysCleaned", self.metrics.open_keys_cleaned.get());
+        self.metrics.trash.collect(om);
         // Estimates of the database; what is applied but not flushed yet is not in them.
         let rows = |table| self.cache.store().estimated_rows(table).unwrap_or(0);
         om.gauge("NumVolumes", rows(tables::VOLUME.def.name));

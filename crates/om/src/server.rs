@@ -139,6 +139,7 @@ impl Om {
             tokio::spawn(service::directory_deleting::run(service.clone(), stop.clone())),
             tokio::spawn(service::open_key_cleanup::run(service.clone(), stop.clone())),
             tokio::spawn(service::upload_cleanup::run(service.clone(), stop.clone())),
+            tokio::spawn(service::trash::run(service.clone(), stop.clone())),
         ];
         Ok(Self { service, buffer, rpc, http, stop, background })
     }

@@ -13,6 +13,8 @@ use ozone_config::{Configuration, Unit};
 use ozone_daemon::directories::metadata_directory;
 use ozone_http::{HttpKeys, HttpSettings};
 
+use crate::service::trash::Schedule;
+
 /// Service id of an OM without `ozone.om.service.ids` (`OzoneConsts.OM_SERVICE_ID_DEFAULT`).
 const SERVICE_DEFAULT: &str = "omServiceIdDefault";
 /// Node id of an OM without `ozone.om.nodes.<service>` (`OMConfigKeys.OZONE_OM_NODE_ID_DEFAULT`).
@@ -79,6 +81,8 @@ pub struct Settings {
     pub upload_expiry: Duration,
     /// `ozone.om.open.mpu.parts.cleanup.limit.per.task`, 1,000 parts.
     pub upload_cleanup_parts_limit: usize,
+    /// When checkpoints of the trash are made and deleted; `None` where there is no trash.
+    pub trash: Option<Schedule>,
 }
 
 impl Settings {
@@ -179,6 +183,7 @@ impl Settings {
             )?,
             upload_cleanup_parts_limit: conf
                 .integer("ozone.om.open.mpu.parts.cleanup.limit.per.task", 1_000)?,
+            trash: Schedule::read(conf)?,
             service,
             node,
         })

@@ -66,7 +66,7 @@ impl Service {
             return Ok(reply.message);
         }
         let begun = Instant::now();
-        let prepared = self.prepare(context, &mut request).await;
+        let prepared = self.prepare(&context.user, &mut request).await;
         let proposed = Instant::now();
         self.metrics.prepare.took(proposed - begun);
         if let Err(refusal) = prepared {
@@ -118,10 +118,10 @@ impl Service {
     }
 
     /// Names, ids, time, blocks.
-    async fn prepare(&self, context: &CallContext, request: &mut OmRequest) -> Result<(), OmError> {
+    pub(crate) async fn prepare(&self, user: &str, request: &mut OmRequest) -> Result<(), OmError> {
         request.layout_version = Some(Box::new(LayoutVersion { version: LAYOUT_VERSION }));
         let wanted = {
-            let caller = self.caller(&context.user);
+            let caller = self.caller(user);
             let namespace = Namespace::new(&self.cache, &self.settings.rules);
             command::prepare(request, &namespace, &caller)
                 .map_err(om_core::error::Failure::into_error)?

@@ -281,6 +281,29 @@ async fn trees_that_were_deleted_and_keys_that_were_given_up_free_their_blocks()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_trash_of_every_user_is_emptied_without_a_client() {
+    let directory = tempfile::tempdir().unwrap();
+    let scm = FakeScm::start().await;
+    let mut conf = conf(directory.path(), &scm);
+    // Minutes: a checkpoint lives for a second.
+    conf.set("fs.trash.interval", "1000");
+    conf.set("ozone.fs.trash.interval", "0.0167");
+    conf.set("ozone.fs.trash.checkpoint.interval", "0.005");
+    om::init(&conf).await.unwrap();
+    let om = Om::start(&conf).await.unwrap();
+    let client = Client::new(om.rpc_address());
+    client.ok(create_volume("vol")).await;
+    client.ok(create_bucket(BucketLayoutProto::FileSystemOptimized)).await;
+    client.put("kept", 1).await;
+    client.put(".Trash/ann/Current/dir/one", 1).await;
+    client.put(".Trash/bob/Current/two", 1).await;
+    wait_until("the deletion of two blocks", || scm.deleted_blocks().len() == 2).await;
+    assert_eq!(client.info("kept").await.status(), Status::Ok);
+    assert_ne!(client.info(".Trash/bob/Current/two").await.status(), Status::Ok);
+    om.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repeated_call_gets_the_first_answer_and_changes_nothing_more() {
     let directory = tempfile::tempdir().unwrap();
     let scm = FakeScm::start().await;

@@ -7,6 +7,7 @@ mod golden;
 mod keys;
 mod model;
 mod multipart;
+mod trash;
 mod volumes;
 
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 pub mod directory_deleting;
 pub mod key_deleting;
 pub mod open_key_cleanup;
+pub mod trash;
 pub mod upload_cleanup;
 
 use hadoop_rpc::server::RpcError;

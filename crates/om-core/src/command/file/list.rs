@@ -22,7 +22,7 @@ use crate::namespace::Namespace;
 use crate::tables;
 
 /// One child, and whether it is a folder.
-type Child = (KeyInfo, bool);
+pub(crate) type Child = (KeyInfo, bool);
 
 pub(crate) fn read(
     request: &ListStatusRequest,
@@ -68,7 +68,10 @@ fn block_size(key: &KeyInfo, is_folder: bool, block_bytes: u64) -> u64 {
     if is_marker { 0 } else { block_bytes }
 }
 
-fn children(request: &ListStatusRequest, ns: &Namespace<'_>) -> Result<Vec<Child>, Failure> {
+pub(crate) fn children(
+    request: &ListStatusRequest,
+    ns: &Namespace<'_>,
+) -> Result<Vec<Child>, Failure> {
     let args = &request.key_args;
     let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
     let max = usize::try_from(request.num_entries)
