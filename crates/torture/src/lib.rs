@@ -11,9 +11,11 @@
 //! * An error is counted and told, never a violation while faults are on. A wrong byte, a lost key, or a key that nobody
 //!   finished is one at any time; an error that does not go away after the faults is one at the end.
 //!
-//! The faults themselves are made by `tests/torture/run`. Start reading at [`Run`].
+//! The faults themselves are made by `tests/torture/run`. Start reading at [`Run`]. Beside it, [`linear`] asks whether the answers of the
+//! Ozone Manager have an order (`tests/torture/linear`).
 
 pub mod content;
+pub mod linear;
 pub mod oracle;
 pub mod read;
 pub mod run;
