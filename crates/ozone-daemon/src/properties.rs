@@ -90,29 +90,31 @@ fn split(line: &str) -> (&str, &str) {
     (line, "")
 }
 
+/// `\uXXXX` names one unit of UTF-16: a character beyond U+FFFF is two of them, and half a one has no meaning.
 fn unescape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+    let mut units: Vec<u16> = Vec::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('t') => out.push('\t'),
-            Some('n') => out.push('\n'),
-            Some('r') => out.push('\r'),
-            Some('f') => out.push('\x0c'),
-            Some('u') => {
-                let digits: String = chars.by_ref().take(4).collect();
-                let code = u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32);
-                out.push(code.unwrap_or(char::REPLACEMENT_CHARACTER));
-            }
-            Some(other) => out.push(other),
-            None => {}
-        }
+        let meant = match c {
+            '\\' => match chars.next() {
+                Some('t') => '\t',
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('f') => '\x0c',
+                Some('u') => {
+                    let digits: String = chars.by_ref().take(4).collect();
+                    let unit = u16::from_str_radix(&digits, 16);
+                    units.push(unit.unwrap_or(char::REPLACEMENT_CHARACTER as u16));
+                    continue;
+                }
+                Some(other) => other,
+                None => break,
+            },
+            other => other,
+        };
+        units.extend_from_slice(meant.encode_utf16(&mut [0; 2]));
     }
-    out
+    String::from_utf16_lossy(&units)
 }
 
 fn escape(text: &str, is_key: bool) -> String {
@@ -151,6 +153,7 @@ mod tests {
         assert_eq!(pairs["long"], "one two");
         assert_eq!(pairs["nodeType x"], "OM");
         assert_eq!(pairs["empty"], "");
+        assert_eq!(parse("halves=\\uD83D-\\uDE00\\uZZZZ")["halves"], "\u{fffd}-\u{fffd}\u{fffd}");
     }
 
     #[test]
@@ -159,7 +162,7 @@ mod tests {
         let path = dir.path().join("current/VERSION");
         assert_eq!(read(&path).unwrap(), None);
         let pairs: BTreeMap<String, String> =
-            [("a key", " lead"), ("b", "tab\tnew\nline"), ("c", "é=:#!\\"), ("d", "")]
+            [("a key", " lead"), ("b", "tab\tnew\nline"), ("c", "é=:#!\\"), ("\u{5a48f}", "🦀")]
                 .into_iter()
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect();

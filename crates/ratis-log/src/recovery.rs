@@ -116,8 +116,10 @@ pub(crate) fn recover(place: &Place, found: &mut Recovered) -> Result<Segments, 
             }
             cut_tail(place, &segment, &bytes, reason)?;
             if stop.offset < MAGIC.len() {
-                // Not even the header was written: the next append makes the file anew.
-                segments.next = first;
+                // Not even the header was written: all is as if there had never been such a file.
+                if segments.list.is_empty() {
+                    segments.next = 0;
+                }
                 continue;
             }
         }

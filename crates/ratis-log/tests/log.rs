@@ -176,8 +176,12 @@ fn a_segment_without_its_header_was_never_used() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::open(folder.path()).unwrap();
     open(&disk, LogSettings::default()).unwrap().log.close();
-    for content in [&b""[..], b"RaftL", &[0; 64]] {
-        fs::write(current(folder.path()).join("log_inprogress_0"), content).unwrap();
+    for (name, content) in [
+        ("log_inprogress_0", &b""[..]),
+        ("log_inprogress_0", b"RaftL"),
+        ("log_inprogress_3", &[0; 64]),
+    ] {
+        fs::write(current(folder.path()).join(name), content).unwrap();
         let opened = open(&disk, LogSettings::default()).unwrap();
         assert_eq!((opened.found.next, files(folder.path()).len()), (0, 0));
         opened.log.close();
