@@ -8,14 +8,17 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use ozone_config::{ConfigError, Configuration, Sources};
+#[cfg(feature = "daemons")]
 use ozone_daemon::logging;
 
 use crate::completion::CompletionArgs;
+#[cfg(feature = "daemons")]
 use crate::daemon::{DatanodeArgs, OmArgs, ScmArgs};
 use crate::daemonlog::DaemonlogArgs;
 use crate::failure::EXIT_USAGE;
 use crate::fs::FsArgs;
 use crate::getconf::GetconfArgs;
+#[cfg(feature = "daemons")]
 use crate::local::LocalArgs;
 use crate::sh::ShArgs;
 
@@ -58,6 +61,7 @@ pub struct GlobalArgs {
 
 impl GlobalArgs {
     /// Begins the log of a daemon; `default` is the level where none is named.
+    #[cfg(feature = "daemons")]
     pub fn begin_log(&self, default: &str) {
         logging::init_with(logging::Options {
             level: self.log_level.as_deref(),
@@ -90,12 +94,16 @@ pub enum Command {
     /// Files and directories: ls, put, get, mv, rm and others, as `hadoop fs`
     Fs(FsArgs),
     /// A whole cluster in this process
+    #[cfg(feature = "daemons")]
     Local(LocalArgs),
     /// Storage Container Manager: start it, or prepare its directory with --init
+    #[cfg(feature = "daemons")]
     Scm(ScmArgs),
     /// Ozone Manager: start it, or prepare its directory with --init
+    #[cfg(feature = "daemons")]
     Om(OmArgs),
     /// Datanode: start it
+    #[cfg(feature = "daemons")]
     Datanode(DatanodeArgs),
     /// Log levels of a running daemon
     Daemonlog(DaemonlogArgs),
@@ -299,6 +307,8 @@ mod tests {
             "ozone sh bucket create /v/b --layout obs --quota 1GB -u me",
             "ozone sh bucket setacl /v/b -al user:a:rw,group:b:r",
             "ozone sh volume getacl /v --json=false",
+            "ozone sh bucket getacl /v/b --source --json",
+            "ozone sh bucket getacl /v/b --source=false",
             "ozone sh volume delete -r -y -t 4 /v",
             "ozone getconf -confKey ozone.om.address",
             "ozone getconf -ozonemanagers",

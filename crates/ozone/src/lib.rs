@@ -18,12 +18,14 @@ use std::process::ExitCode;
 pub mod address;
 pub mod cli;
 pub mod completion;
+#[cfg(feature = "daemons")]
 pub mod daemon;
 pub mod daemonlog;
 pub mod failure;
 pub mod fs;
 pub mod getconf;
 pub mod json;
+#[cfg(feature = "daemons")]
 pub mod local;
 pub mod output;
 mod progress;
@@ -31,7 +33,7 @@ pub mod sh;
 pub mod version;
 
 use cli::Command;
-use failure::{EXIT_FAILED, EXIT_INTERRUPTED, Failure};
+use failure::{EXIT_INTERRUPTED, Failure};
 use freon::FreonError;
 
 /// Runs one command line; the first argument is the name of the program.
@@ -49,9 +51,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Version => leave(version::run(), global.verbose),
         Command::Completion(args) => leave(completion::run(&args), global.verbose),
         Command::Daemonlog(args) => leave(daemonlog::run(&args), global.verbose),
+        #[cfg(feature = "daemons")]
         Command::Scm(args) => served(daemon::scm(&global, args)),
+        #[cfg(feature = "daemons")]
         Command::Om(args) => served(daemon::om(&global, args)),
+        #[cfg(feature = "daemons")]
         Command::Datanode(args) => served(daemon::datanode(&global, args)),
+        #[cfg(feature = "daemons")]
         Command::Local(args) => served(local::run(&global, args)),
     }
 }
@@ -75,9 +81,10 @@ fn load(global: &cli::GlobalArgs, args: freon::FreonArgs) -> ExitCode {
     }
 }
 
+#[cfg(feature = "daemons")]
 fn served(outcome: anyhow::Result<ExitCode>) -> ExitCode {
     outcome.unwrap_or_else(|error| {
         eprintln!("{error:#}");
-        ExitCode::from(EXIT_FAILED)
+        ExitCode::from(failure::EXIT_FAILED)
     })
 }

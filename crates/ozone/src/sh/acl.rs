@@ -3,7 +3,7 @@
 
 use clap::{ArgAction, Args, Subcommand};
 use om_proto::ozone_obj::StoreType;
-use ozone_client::Acl;
+use ozone_client::{Acl, OzoneClient};
 use serde_json::Value;
 
 use super::{Session, model};
@@ -71,6 +71,25 @@ pub struct GetAclArgs {
     store: StoreOption,
 }
 
+/// Options of `getacl` of buckets.
+#[derive(Args, Debug)]
+pub struct GetBucketAclArgs {
+    /// Those of the bucket that a link leads to, instead of those of the link
+    #[arg(
+        long, default_value_t = false, default_missing_value = "true", num_args = 0..=1,
+        require_equals = true, action = ArgAction::Set
+    )]
+    source: bool,
+    #[command(flatten)]
+    acl: GetAclArgs,
+}
+
+impl From<GetBucketAclArgs> for AclCommand {
+    fn from(args: GetBucketAclArgs) -> Self {
+        if args.source { Self::GetOfSource(args.acl) } else { Self::Get(args.acl) }
+    }
+}
+
 /// Which store's object is meant.
 #[derive(Args, Debug)]
 struct StoreOption {
@@ -94,6 +113,8 @@ pub enum AclCommand {
     Set(ModifyAclArgs),
     /// `getacl`.
     Get(GetAclArgs),
+    /// `getacl --source`.
+    GetOfSource(GetAclArgs),
 }
 
 /// Runs `ozone sh prefix …`.
@@ -119,12 +140,17 @@ pub fn run(session: &Session, command: AclCommand, kind: Kind) -> Result<(), Fai
         AclCommand::Add(args) | AclCommand::Remove(args) | AclCommand::Set(args) => {
             (&args.address, args.store.store, entries(&args.acls)?)
         }
-        AclCommand::Get(args) => (&args.address, args.store.store, Vec::new()),
+        AclCommand::Get(args) | AclCommand::GetOfSource(args) => {
+            (&args.address, args.store.store, Vec::new())
+        }
     };
     let address = session.address(text, kind, 0)?;
     let client = session.client(&address)?;
-    let object = address.acl_object(store, kind == Kind::Prefix);
+    let mut object = address.acl_object(store, kind == Kind::Prefix);
     session.block_on(async {
+        if matches!(command, AclCommand::GetOfSource(_)) {
+            object.path = source_of(&client, address.volume, address.bucket).await?;
+        }
         match command {
             AclCommand::Add(_) => {
                 for acl in wanted {
@@ -146,7 +172,7 @@ pub fn run(session: &Session, command: AclCommand, kind: Kind) -> Result<(), Fai
                 client.set_acls(&object, &wanted).await?;
                 session.print("ACLs set successfully.")
             }
-            AclCommand::Get(args) => {
+            AclCommand::Get(args) | AclCommand::GetOfSource(args) => {
                 let acls = client.acls(&object).await?;
                 if args.json && !args.no_json {
                     session.print_json(&Value::Array(acls.iter().map(model::acl).collect()))
@@ -157,6 +183,24 @@ pub fn run(session: &Session, command: AclCommand, kind: Kind) -> Result<(), Fai
             }
         }
     })
+}
+
+/// Links may lead to links; a loop of them ends here.
+const LINK_HOPS_MAX: usize = 64;
+
+/// The path of the bucket at the end of a chain of links.
+async fn source_of(
+    client: &OzoneClient,
+    mut volume: String,
+    mut bucket: String,
+) -> Result<String, Failure> {
+    for _ in 0..LINK_HOPS_MAX {
+        match client.bucket(&volume, &bucket).await?.source {
+            Some(source) => (volume, bucket) = source,
+            None => return Ok(format!("/{volume}/{bucket}")),
+        }
+    }
+    Err(Failure::new(format!("{volume}/{bucket} is in a loop of links")))
 }
 
 fn entries(texts: &[String]) -> Result<Vec<Acl>, Failure> {

@@ -8,7 +8,7 @@ use ozone_client::bucket::NewBucket;
 use ozone_client::{Bucket, OzoneClient, QUOTA_OLD, QUOTA_RESET};
 use serde_json::Value;
 
-use super::acl::{self, AclCommand, GetAclArgs, ModifyAclArgs};
+use super::acl::{self, AclCommand, GetBucketAclArgs, ModifyAclArgs};
 use super::options::{ClearQuotaOptions, ListOptions, QuotaOptions, ReplicationOptions};
 use super::{Session, model};
 use crate::address::{Address, Kind};
@@ -46,7 +46,7 @@ pub enum BucketCommand {
     /// Remove access control entries
     Removeacl(ModifyAclArgs),
     /// List access control entries
-    Getacl(GetAclArgs),
+    Getacl(GetBucketAclArgs),
     /// Replace all access control entries
     Setacl(ModifyAclArgs),
     /// Lift limits of a bucket
@@ -181,7 +181,7 @@ pub fn run(session: &Session, command: BucketCommand) -> Result<(), Failure> {
         C::Addacl(args) => acl::run(session, AclCommand::Add(args), Kind::Bucket),
         C::Removeacl(args) => acl::run(session, AclCommand::Remove(args), Kind::Bucket),
         C::Setacl(args) => acl::run(session, AclCommand::Set(args), Kind::Bucket),
-        C::Getacl(args) => acl::run(session, AclCommand::Get(args), Kind::Bucket),
+        C::Getacl(args) => acl::run(session, args.into(), Kind::Bucket),
     }
 }
 
