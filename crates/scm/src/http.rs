@@ -84,6 +84,8 @@ pub struct Sources {
     pub calls: Arc<Calls>,
     /// `scm.db`.
     pub store: Arc<dyn Store>,
+    /// The audit log, if there is one.
+    pub audit: Option<Arc<ozone_daemon::audit::AuditLog>>,
     /// The three RPC servers.
     pub rpc: [Box<dyn Fn(&mut Records) + Send + Sync>; 3],
 }

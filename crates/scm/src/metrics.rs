@@ -16,7 +16,10 @@ pub fn register(registry: &Registry, about: &About, sources: Sources) {
     });
     let raft = about.raft.clone();
     registry.register(move |records| raft.collect(records));
-    let Sources { calls, store, rpc } = sources;
+    let Sources { calls, store, audit, rpc } = sources;
+    if let Some(audit) = audit {
+        registry.register(move |records| audit.collect(records));
+    }
     for server in rpc {
         registry.register(server);
     }

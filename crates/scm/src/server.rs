@@ -9,6 +9,7 @@ use anyhow::Context;
 use hadoop_rpc::server::{Protocol, RpcServer, ServerSettings};
 use multiraft::{GroupId, Leadership, MultiRaft, Role};
 use ozone_config::Configuration;
+use ozone_daemon::audit::AuditLog;
 use ozone_db::Store;
 use ozone_db_rocks::{RocksSettings, RocksStore};
 use ozone_http::HttpServer;
@@ -23,7 +24,7 @@ use crate::clock::Clock;
 use crate::http;
 use crate::machine::{Machine, Machines};
 use crate::replicate::RaftReplicator;
-use crate::rpc::{BlockProtocol, DatanodeProtocol, LocationProtocol, Service};
+use crate::rpc::{BlockProtocol, DatanodeProtocol, LocationProtocol, Service, audit};
 use crate::settings::ScmSettings;
 use crate::shared::{Shared, drive};
 use crate::{services, storage};
@@ -90,10 +91,11 @@ impl Scm {
             pipeline_wait: settings.pipeline_wait,
         };
         let calls = service.calls.clone();
-        let location = Arc::new(LocationProtocol(service.clone()));
+        let audit = AuditLog::open(conf, "scm", "SCMAudit", &settings.host)?;
+        let location = audit::of_locations(LocationProtocol(service.clone()), audit.as_ref());
         let limits = ServerSettings::read(conf)?;
         let client = listen(settings.client, limits.clone(), LOCATION, location).await?;
-        let block = Arc::new(BlockProtocol(service.clone()));
+        let block = audit::of_blocks(BlockProtocol(service.clone()), audit.as_ref());
         let block = listen(settings.block, limits.clone(), BLOCK, block).await?;
         let datanode = Arc::new(DatanodeProtocol(service));
         let datanode = listen(settings.datanode, limits, DATANODE, datanode).await?;
@@ -102,6 +104,7 @@ impl Scm {
         let sources = http::Sources {
             calls,
             store: machine.store(),
+            audit,
             rpc: [
                 Box::new(client.source("StorageContainerLocationProtocolService")),
                 Box::new(datanode.source("StorageContainerDatanodeProtocolService")),

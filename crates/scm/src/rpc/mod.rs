@@ -1,6 +1,7 @@
 //! The three protocols of SCM, each one method over one envelope.
 
 mod admin;
+pub mod audit;
 mod block;
 mod datanode;
 mod location;
