@@ -39,7 +39,7 @@ const BLOCK: &str = "org.apache.hadoop.hdds.scm.protocol.ScmBlockLocationProtoco
 /// A running SCM.
 pub struct Scm {
     identity: Identity,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     machine: Arc<Machine>,
     raft: MultiRaft,
     client: RpcServer,

@@ -33,6 +33,7 @@ pub fn start(
     every(settings.scrub_interval, Core::scrub_pipelines);
     every(settings.deletion_interval, Core::delete_blocks);
     every(CLOSE_INTERVAL, Core::close_expired_containers);
+    tasks.spawn(tell_safe_mode(Arc::clone(shared), settings.safe_mode_log_interval, stop.clone()));
     tasks.spawn(flush(Arc::clone(machine), settings.flush_interval, stop.clone()));
 }
 
@@ -46,6 +47,28 @@ async fn repeat(
     while !stopped(&stop, &mut ticks).await {
         shared.with(turn);
     }
+}
+
+/// Says what is missing, as long as SCM is in safe mode (`SCMSafeModeManager`).
+async fn tell_safe_mode(shared: Arc<Shared>, every: Duration, stop: CancellationToken) {
+    let mut ticks = ticker(every);
+    // The first turn comes at once, when nobody can have registered yet.
+    if stopped(&stop, &mut ticks).await {
+        return;
+    }
+    while !stopped(&stop, &mut ticks).await {
+        if let Some(missing) = shared.read(missing_to_leave_safe_mode) {
+            tracing::warn!(missing, "still in safe mode: no writes are served until this holds");
+        }
+    }
+}
+
+/// The rules that do not hold, or `None` when safe mode is over.
+pub(crate) fn missing_to_leave_safe_mode(core: &Core) -> Option<String> {
+    core.safe_mode.is_active().then(|| {
+        let open = core.safe_mode_rules().into_iter().filter(|rule| !rule.holds);
+        open.map(|rule| format!("{}: {}", rule.name, rule.text)).collect::<Vec<_>>().join("; ")
+    })
 }
 
 async fn flush(machine: Arc<Machine>, every: Duration, stop: CancellationToken) {

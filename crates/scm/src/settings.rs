@@ -54,6 +54,8 @@ pub struct ScmSettings {
     pub creation_interval: Duration,
     /// Turn of the pipeline scrubber (`ozone.scm.pipeline.scrub.interval`).
     pub scrub_interval: Duration,
+    /// How often the log says what is missing to leave safe mode (`hdds.scm.safemode.log.interval`).
+    pub safe_mode_log_interval: Duration,
     /// Turn of block deletion (`hdds.scm.block.deleting.service.interval`).
     pub deletion_interval: Duration,
     /// Longest wait of an allocation for a pipeline (`hdds.pipeline.report.interval`).
@@ -122,6 +124,7 @@ impl ScmSettings {
             health_interval: duration("ozone.scm.heartbeat.thread.interval", 3, Milliseconds)?,
             creation_interval: duration("ozone.scm.pipeline.creation.interval", 120, Milliseconds)?,
             scrub_interval: duration("ozone.scm.pipeline.scrub.interval", 300, Milliseconds)?,
+            safe_mode_log_interval: duration("hdds.scm.safemode.log.interval", 60, Milliseconds)?,
             deletion_interval: duration("hdds.scm.block.deleting.service.interval", 60, Seconds)?,
             pipeline_wait: duration("hdds.pipeline.report.interval", 60, Milliseconds)?,
             rules: rules(conf)?,

@@ -229,8 +229,11 @@ async fn three_datanodes_make_a_writable_cluster_that_survives_a_restart() {
     let (scm, mut nodes) = start(&conf).await;
     let (blocks, admin) = clients(&scm);
     assert!(blocks.allocate_blocks(three_blocks()).await.unwrap_err().is_safe_mode());
+    let missing = scm.shared.read(crate::services::missing_to_leave_safe_mode).unwrap();
+    assert!(missing.contains("DataNodeSafeModeRule: registered datanodes (="), "{missing}");
     beat_until_writable(&scm, &mut nodes).await;
     assert!(!admin.in_safe_mode().await.unwrap());
+    assert_eq!(scm.shared.read(crate::services::missing_to_leave_safe_mode), None);
 
     let first = blocks.allocate_blocks(three_blocks()).await.unwrap();
     assert_eq!(first.len(), 3);

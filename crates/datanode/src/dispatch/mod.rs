@@ -5,8 +5,10 @@
 //!  Raft ── apply ──►    the same order, on the group's apply thread ──────────────► write
 //! ```
 //! The order is that of `HddsDispatcher.dispatchRequest` (dn-client.md §2.2). A write that fails in a
-//! way that leaves the replica in doubt marks the container unhealthy and asks SCM to close it.
+//! way that leaves the replica in doubt marks the container unhealthy and asks SCM to close it; a read that fails makes the
+//! datanode look at the block, with the same consequence if it is damaged.
 
+mod examine;
 pub mod read;
 pub mod reply;
 pub mod stream;
@@ -23,6 +25,7 @@ use hdds_proto::datanode::{
 };
 use hdds_proto::hdds::container_action::Reason;
 use hdds_types::ContainerId;
+use parking_lot::Mutex;
 
 use crate::heartbeat::Outbox;
 use crate::metrics::{self, CommandMetrics};
@@ -40,12 +43,15 @@ pub struct Dispatcher {
     pub metrics: CommandMetrics,
     outbox: Arc<Outbox>,
     close_threshold: f64,
+    /// When the last container was examined.
+    examined: Mutex<Option<Instant>>,
 }
 
 impl Dispatcher {
     /// `close_threshold`: part of its size at which SCM is asked to close a container.
     pub fn new(store: Arc<ContainerStore>, outbox: Arc<Outbox>, close_threshold: f64) -> Self {
-        Self { store, metrics: CommandMetrics::default(), outbox, close_threshold }
+        let metrics = CommandMetrics::default();
+        Self { store, metrics, outbox, close_threshold, examined: Mutex::default() }
     }
 
     /// Runs a command that came straight from a client. Refusals are replies too.
@@ -99,6 +105,9 @@ impl Dispatcher {
         if is_read(kind, request) {
             let result = read::run(&self.store, container, kind, request);
             self.metrics.done(kind, begun.elapsed(), metrics::bytes_of(request), result.is_err());
+            if let Err(error) = &result {
+                self.examine(container, request, error);
+            }
             return result;
         }
         let result = write::run(&self.store, container, kind, request, origin);

@@ -104,6 +104,28 @@ async fn a_small_file_is_one_command_each_way() {
 }
 
 #[tokio::test]
+async fn a_failed_read_makes_the_datanode_look_and_only_damage_makes_a_container_unhealthy() {
+    for damage in [false, true] {
+        let disks = Disks::new();
+        let dn = disks.start();
+        ok(&dn.serve(write_chunk(1, 0, b"hello")).await);
+        ok(&dn.serve(put_block(1, vec![chunk(1, 0, b"hello")])).await);
+        ok(&dn.serve(close()).await);
+        let container = dn.store.get(ContainerId(CONTAINER.cast_unsigned())).unwrap();
+        assert_eq!(container.state(), ReplicaState::Closed);
+        if damage {
+            std::fs::write(container.block_path(1), b"hel").unwrap();
+        }
+        // What never was, or what is not there any more.
+        let asked = if damage { chunk(1, 0, b"hello") } else { chunk(1, 5, b"more") };
+        let response = dn.serve(read_chunk(1, asked, None)).await;
+        assert_eq!(response.result(), Code::UnableToFindChunk);
+        let after = if damage { ReplicaState::Unhealthy } else { ReplicaState::Closed };
+        assert_eq!(container.state(), after);
+    }
+}
+
+#[tokio::test]
 async fn refusals_carry_the_genuine_codes() {
     let disks = Disks::new();
     let dn = disks.start();
