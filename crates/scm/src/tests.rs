@@ -230,7 +230,7 @@ async fn three_datanodes_make_a_writable_cluster_that_survives_a_restart() {
     let (blocks, admin) = clients(&scm);
     assert!(blocks.allocate_blocks(three_blocks()).await.unwrap_err().is_safe_mode());
     let missing = scm.shared.read(crate::services::missing_to_leave_safe_mode).unwrap();
-    assert!(missing.contains("DataNodeSafeModeRule: registered datanodes (="), "{missing}");
+    assert!(missing.starts_with("HealthyPipelineSafeModeRule: healthy"), "{missing}");
     beat_until_writable(&scm, &mut nodes).await;
     assert!(!admin.in_safe_mode().await.unwrap());
     assert_eq!(scm.shared.read(crate::services::missing_to_leave_safe_mode), None);
