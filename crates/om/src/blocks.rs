@@ -23,7 +23,7 @@ use om_proto::KeyLocation;
 use parking_lot::Mutex;
 
 use crate::locations::for_clients;
-use crate::outstanding::Outstanding;
+use crate::outstanding::{Outstanding, Session};
 
 /// How long a pooled block may wait for a key.
 const FRESH: Duration = Duration::from_secs(5);
@@ -80,19 +80,23 @@ impl BlockPool {
         Self { scm, owner: owner.into(), block_bytes, pools, outstanding }
     }
 
-    /// The blocks that a request wants, ready for `om_core::command::provide`.
+    /// The blocks that a request of this session wants, ready for `om_core::command::provide`.
     ///
     /// # Errors
     /// SCM refuses or does not answer.
-    pub async fn take(&self, wanted: &BlocksWanted) -> Result<Vec<KeyLocation>, ScmError> {
+    pub async fn take(
+        &self,
+        wanted: &BlocksWanted,
+        session: Session,
+    ) -> Result<Vec<KeyLocation>, ScmError> {
         let blocks = if is_empty(&wanted.exclude) {
-            self.take_pooled(wanted.replication, wanted.count).await?
+            self.take_pooled(wanted.replication, wanted.count, session).await?
         } else {
             self.pool(wanted.replication).drop_excluded(&wanted.exclude);
             let exclude = wanted.exclude.clone();
             let blocks = self.ask(wanted.replication, wanted.count, Some(exclude)).await?;
             let mut outstanding = self.outstanding.lock();
-            blocks.iter().for_each(|block| outstanding.handed_out(block, Instant::now()));
+            blocks.iter().for_each(|block| outstanding.handed_out(block, session, Instant::now()));
             blocks
         };
         Ok(blocks.into_iter().filter_map(|block| self.location(block)).collect())
@@ -105,15 +109,21 @@ impl BlockPool {
         ids.for_each(|id| outstanding.committed(id));
     }
 
+    /// The session has committed its key, or did not get it.
+    pub fn ended(&self, session: Session) {
+        self.outstanding.lock().ended(session);
+    }
+
     async fn take_pooled(
         &self,
         replication: ReplicationConfig,
         count: usize,
+        session: Session,
     ) -> Result<Vec<AllocateBlockResponse>, ScmError> {
         let pool = self.pool(replication);
         let take = |count, demand| {
             let mut outstanding = self.outstanding.lock();
-            pool.take(count, demand, &mut outstanding, Instant::now())
+            pool.take(count, demand, session, &mut outstanding, Instant::now())
         };
         let (mut blocks, mut running_low) = take(count, Demand::New);
         if blocks.len() < count {
@@ -156,11 +166,16 @@ impl BlockPool {
         let late = self.outstanding.lock().late(now, LATE);
         if !late.is_empty() && pool.may_have_other(now) {
             let exclude = ExcludeListProto {
-                pipeline_ids: late.into_iter().map(convert::pipeline_id_proto).collect(),
+                pipeline_ids: late.iter().copied().map(convert::pipeline_id_proto).collect(),
                 ..ExcludeListProto::default()
             };
             match self.ask(replication, count, Some(exclude)).await {
                 Ok(blocks) if !blocks.is_empty() => {
+                    // SCM gives an excluded pipeline rather than none.
+                    let is_other = |block| pipeline_of(block).is_none_or(|id| !late.contains(&id));
+                    if !blocks.iter().any(is_other) {
+                        pool.shelf.lock().no_other_since = Some(now);
+                    }
                     pool.add(blocks, Instant::now());
                     return Ok(());
                 }
@@ -227,6 +242,7 @@ impl Pool {
         &self,
         count: usize,
         demand: Demand,
+        session: Session,
         outstanding: &mut Outstanding,
         now: Instant,
     ) -> (Vec<AllocateBlockResponse>, bool) {
@@ -248,7 +264,7 @@ impl Pool {
                 break;
             }
             let Some((_, block)) = shelf.pop(best) else { break };
-            outstanding.handed_out(&block, now);
+            outstanding.handed_out(&block, session, now);
             blocks.push(block);
         }
         drop(shelf);
@@ -367,7 +383,7 @@ mod tests {
     }
 
     fn take(pool: &Pool, count: usize) -> Vec<AllocateBlockResponse> {
-        pool.take(count, Demand::New, &mut Outstanding::default(), Instant::now()).0
+        pool.take(count, Demand::New, 1, &mut Outstanding::default(), Instant::now()).0
     }
 
     #[test]
@@ -380,7 +396,7 @@ mod tests {
         // Four writers; those with a block of the sound pipeline finish and come again.
         let mut stuck_writers = 0;
         for _ in 0..50 {
-            let (blocks, _) = pool.take(4 - stuck_writers, Demand::New, &mut outstanding, now);
+            let (blocks, _) = pool.take(4 - stuck_writers, Demand::New, 1, &mut outstanding, now);
             for block in blocks {
                 if pipeline_of(&block) == Some(stuck) {
                     stuck_writers += 1;
@@ -397,13 +413,13 @@ mod tests {
         let (pool, mut outstanding) = (Pool::default(), Outstanding::default());
         let (stuck, then) = (PipelineId::random(), Instant::now());
         pool.add((0..9).map(|id| block_of(stuck, id)).collect(), then);
-        assert_eq!(pool.take(1, Demand::New, &mut outstanding, then).0.len(), 1);
+        assert_eq!(pool.take(1, Demand::New, 1, &mut outstanding, then).0.len(), 1);
         let later = then + LATE;
         assert_eq!(outstanding.late(later, LATE), [stuck]);
-        assert!(pool.take(1, Demand::New, &mut outstanding, later).0.is_empty());
+        assert!(pool.take(1, Demand::New, 1, &mut outstanding, later).0.is_empty());
         pool.shelf.lock().no_other_since = Some(later);
         assert_eq!(
-            pool.take(1, Demand::New, &mut outstanding, later).0.len(),
+            pool.take(1, Demand::New, 1, &mut outstanding, later).0.len(),
             1,
             "better than nothing"
         );

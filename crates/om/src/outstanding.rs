@@ -1,10 +1,14 @@
 //! Blocks that were handed out to clients and not committed since, by pipeline.
+//!
+//! A client may end its key without having used a block that was handed out with it, or not get its key
+//! at all: all blocks of a session end with it.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use hdds_proto::block::AllocateBlockResponse;
 use hdds_types::PipelineId;
+use smallvec::SmallVec;
 
 use crate::blocks::pipeline_of;
 
@@ -14,11 +18,16 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Blocks that are remembered; beyond, the oldest are forgotten.
 const BLOCKS_MAX: usize = 65_536;
 
+/// The client id that a key was opened with.
+pub(crate) type Session = u64;
+
 /// What is on its way.
 #[derive(Default)]
 pub(crate) struct Outstanding {
-    /// By local id.
-    blocks: HashMap<i64, PipelineId>,
+    /// By local id: the pipeline, and who got the block.
+    blocks: HashMap<i64, (PipelineId, Session)>,
+    /// Local ids of the open blocks.
+    sessions: HashMap<Session, SmallVec<[i64; 2]>>,
     /// Oldest first; also those that are committed.
     order: VecDeque<(Instant, i64)>,
     pipelines: HashMap<PipelineId, Load>,
@@ -33,7 +42,7 @@ struct Load {
 
 impl Outstanding {
     /// A client gets this block.
-    pub fn handed_out(&mut self, block: &AllocateBlockResponse, now: Instant) {
+    pub fn handed_out(&mut self, block: &AllocateBlockResponse, session: Session, now: Instant) {
         let Some(id) = block.container_block_id.as_ref().map(|id| id.local_id) else { return };
         let Some(pipeline) = pipeline_of(block) else { return };
         if self.order.len() >= BLOCKS_MAX
@@ -41,7 +50,8 @@ impl Outstanding {
         {
             self.committed(oldest);
         }
-        self.blocks.insert(id, pipeline);
+        self.blocks.insert(id, (pipeline, session));
+        self.sessions.entry(session).or_default().push(id);
         self.order.push_back((now, id));
         let load = self.pipelines.entry(pipeline).or_default();
         load.open.insert(id);
@@ -50,12 +60,25 @@ impl Outstanding {
 
     /// The block with this local id is written, or counts no more.
     pub fn committed(&mut self, id: i64) {
-        let Some(pipeline) = self.blocks.remove(&id) else { return };
+        let Some((pipeline, session)) = self.blocks.remove(&id) else { return };
+        if let Some(blocks) = self.sessions.get_mut(&session) {
+            blocks.retain(|other| *other != id);
+            if blocks.is_empty() {
+                self.sessions.remove(&session);
+            }
+        }
         let Some(load) = self.pipelines.get_mut(&pipeline) else { return };
         load.open.remove(&id);
         while load.order.pop_front_if(|(_, id)| !load.open.contains(id)).is_some() {}
         if load.open.is_empty() {
             self.pipelines.remove(&pipeline);
+        }
+    }
+
+    /// The session has ended: none of its blocks will be written any more.
+    pub fn ended(&mut self, session: Session) {
+        for id in self.sessions.remove(&session).unwrap_or_default() {
+            self.committed(id);
         }
     }
 
@@ -111,8 +134,8 @@ mod tests {
             }),
         };
         let mut outstanding = Outstanding::default();
-        outstanding.handed_out(&block(1), start);
-        outstanding.handed_out(&block(2), start + Duration::from_secs(1));
+        outstanding.handed_out(&block(1), 7, start);
+        outstanding.handed_out(&block(2), 8, start + Duration::from_secs(1));
         assert_eq!(outstanding.load(Some(pipeline)), 2);
         outstanding.committed(1);
         outstanding.committed(1);
@@ -123,5 +146,28 @@ mod tests {
         outstanding.expire(start + PATIENCE + 2 * limit);
         assert_eq!(outstanding.load(Some(pipeline)), 0);
         assert!(outstanding.order.is_empty() && outstanding.pipelines.is_empty());
+        assert!(outstanding.blocks.is_empty() && outstanding.sessions.is_empty());
+    }
+
+    #[test]
+    fn blocks_that_a_key_did_not_use_end_with_its_session() {
+        let (pipeline, now) = (PipelineId::random(), Instant::now());
+        let mut outstanding = Outstanding::default();
+        for (local_id, session) in [(1, 7), (2, 7), (3, 8)] {
+            let block = AllocateBlockResponse {
+                container_block_id: Some(ContainerBlockId { container_id: 1, local_id }),
+                pipeline: Some(Pipeline {
+                    id: convert::pipeline_id_proto(pipeline),
+                    ..Pipeline::default()
+                }),
+            };
+            outstanding.handed_out(&block, session, now);
+        }
+        outstanding.committed(1);
+        outstanding.ended(7);
+        outstanding.ended(7);
+        assert_eq!(outstanding.load(Some(pipeline)), 1, "the other key goes on");
+        outstanding.ended(8);
+        assert!(outstanding.late(now + PATIENCE, Duration::ZERO).is_empty());
     }
 }

@@ -75,7 +75,13 @@ impl Service {
             return Ok(encode(&reply));
         }
         let is_recovery = request.cmd_type == i32::from(Type::RecoverLease);
+        let opening = session_that_opens(&request);
         let reply = self.propose(client, call, request).await;
+        if let Some(session) = opening
+            && reply.as_ref().is_ok_and(is_refusal)
+        {
+            self.blocks.ended(session);
+        }
         self.metrics.submit.took(proposed.elapsed());
         match reply {
             Ok(reply) if is_recovery => Ok(self.with_pipelines(reply).await),
@@ -129,8 +135,12 @@ impl Service {
         if let Some(commit) = &request.commit_key_request {
             self.blocks.committed(&commit.key_args.key_locations);
         }
+        if let Some(session) = session_that_ends(request) {
+            self.blocks.ended(session);
+        }
         if let Some(wanted) = wanted {
-            let blocks = self.blocks.take(&wanted).await.map_err(|error| {
+            let session = session_that_writes(request).unwrap_or(0);
+            let blocks = self.blocks.take(&wanted, session).await.map_err(|error| {
                 if error.is_safe_mode() {
                     OmError::new(Status::ScmInSafeMode, error.to_string())
                 } else {
@@ -191,6 +201,36 @@ impl Service {
             random: crate::ids::random_bytes,
         }
     }
+}
+
+/// The session of a new key.
+fn session_that_opens(request: &OmRequest) -> Option<u64> {
+    let key = request.create_key_request.as_ref().and_then(|create| create.client_id);
+    key.or_else(|| request.create_file_request.as_ref().and_then(|create| create.client_id))
+}
+
+/// The session that gets blocks.
+fn session_that_writes(request: &OmRequest) -> Option<u64> {
+    let more = request.allocate_block_request.as_ref().map(|allocate| allocate.client_id);
+    more.or_else(|| session_that_opens(request))
+}
+
+/// The session that writes nothing more after this request.
+fn session_that_ends(request: &OmRequest) -> Option<u64> {
+    let key = request.commit_key_request.as_ref().filter(|commit| !commit.hsync());
+    let part = request.commit_multi_part_upload_request.as_ref();
+    key.map(|commit| commit.client_id).or_else(|| part.map(|commit| commit.client_id))
+}
+
+/// The one field of a reply that says whether it is a refusal.
+#[derive(Clone, PartialEq, Message)]
+struct Verdict {
+    #[prost(bool, optional, tag = "3")]
+    success: Option<bool>,
+}
+
+fn is_refusal(reply: &Bytes) -> bool {
+    Verdict::decode(reply.as_ref()).is_ok_and(|verdict| verdict.success == Some(false))
 }
 
 fn not_leader(node: &str, suggested: Option<&str>) -> RpcError {
