@@ -27,7 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ratis-proto", &["proto-build"]),
     ("ratis-core", &["ratis-proto"]),
     ("ratis-log", &["ratis-proto", "ozone-metrics"]),
-    ("ratis", &["ratis-proto"]),
+    ("ratis", &["ratis-proto", "bulk-buffers"]),
     ("multiraft", &["ratis-proto", "ratis-core", "ratis-log", "ratis", "ozone-metrics"]),
     // block layer
     ("hdds-types", &[]),

@@ -1,22 +1,32 @@
 //! `RaftClientProtocolService`: ordered and unordered streams of client requests.
 
-use std::pin::Pin;
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use bulk_buffers::Buffers;
 use bytes::Bytes;
-use futures_util::future::{self, BoxFuture, Either};
+use futures_util::future::{self, BoxFuture, Either, Ready};
 use futures_util::stream::{self, Stream, StreamExt};
 use ratis_proto::common::{
     ClientMessageEntryProto, CommitInfoProto, RaftClientReplyProto, RaftClientRequestProto,
     RaftRpcRequestProto,
 };
-use ratis_proto::grpc::raft_client_protocol_service_server::RaftClientProtocolService;
+use ratis_proto::grpc::raft_client_protocol_service_server::SERVICE_NAME;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::{Service, http};
+use tonic::server::NamedService;
 
 use crate::exception::Exception;
 use crate::ids;
+use crate::server::stream::{Answered, Requests, respond};
 use crate::server::window::SlidingWindow;
+
+/// The methods.
+const ORDERED_PATH: &str = "/ratis.grpc.RaftClientProtocolService/ordered";
+const UNORDERED_PATH: &str = "/ratis.grpc.RaftClientProtocolService/unordered";
 
 /// Requests of one stream in flight; further ones wait in the connection.
 const STREAM_IN_FLIGHT_MAX: usize = 512;
@@ -48,49 +58,72 @@ pub trait ClientHandler: Send + Sync + 'static {
     fn submit(&self, request: RaftClientRequestProto) -> Result<Submitted, Exception>;
 }
 
-/// The service.
+/// The service. Written out instead of generated, for the way it reads: see [`super::stream`].
 pub(crate) struct ClientService<H> {
     pub handler: Arc<H>,
     pub stop: CancellationToken,
+    pub message_bytes_max: usize,
+    pub buffers: Buffers,
 }
 
-type Replies = Pin<Box<dyn Stream<Item = Result<RaftClientReplyProto, Status>> + Send>>;
+impl<H> Clone for ClientService<H> {
+    fn clone(&self) -> Self {
+        Self {
+            handler: self.handler.clone(),
+            stop: self.stop.clone(),
+            message_bytes_max: self.message_bytes_max,
+            buffers: self.buffers.clone(),
+        }
+    }
+}
+
 type Incoming = Result<RaftClientRequestProto, Status>;
 
-#[tonic::async_trait]
-impl<H: ClientHandler> RaftClientProtocolService for ClientService<H> {
-    type orderedStream = Replies;
-    type unorderedStream = Replies;
+impl<H> NamedService for ClientService<H> {
+    const NAME: &'static str = SERVICE_NAME;
+}
 
-    async fn ordered(
-        &self,
-        request: Request<Streaming<RaftClientRequestProto>>,
-    ) -> Result<Response<Replies>, Status> {
-        let in_order = request
-            .into_inner()
-            .scan(Ordered::default(), |ordered, item| future::ready(Some(ordered.receive(item))))
-            .flat_map(stream::iter);
-        let handler = self.handler.clone();
-        let mut refused = None;
-        let replies = in_order
-            .map(move |item| serve(&*handler, item, Some(&mut refused)))
-            .buffered(STREAM_IN_FLIGHT_MAX);
-        let stop = self.stop.clone().cancelled_owned();
-        Ok(Response::new(Box::pin(replies.take_until(stop))))
+impl<H: ClientHandler> Service<http::Request<Body>> for ClientService<H> {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Answered>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
-    async fn unordered(
-        &self,
-        request: Request<Streaming<RaftClientRequestProto>>,
-    ) -> Result<Response<Replies>, Status> {
-        let handler = self.handler.clone();
-        let replies = request
-            .into_inner()
-            .map(move |item| serve(&*handler, item, None))
-            .buffer_unordered(STREAM_IN_FLIGHT_MAX);
-        let stop = self.stop.clone().cancelled_owned();
-        Ok(Response::new(Box::pin(replies.take_until(stop))))
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let (head, body) = request.into_parts();
+        let requests = Requests::new(body, self.message_bytes_max, self.buffers.clone());
+        let (handler, stop) = (self.handler.clone(), self.stop.clone().cancelled_owned());
+        future::ready(Ok(match head.uri.path() {
+            ORDERED_PATH => respond(ordered(handler, requests).take_until(stop)),
+            UNORDERED_PATH => respond(unordered(handler, requests).take_until(stop)),
+            _ => Status::unimplemented("no such method").into_http(),
+        }))
     }
+}
+
+/// Serves requests in the order of their sequence numbers.
+fn ordered<H: ClientHandler>(
+    handler: Arc<H>,
+    requests: impl Stream<Item = Incoming> + Send,
+) -> impl Stream<Item = Result<RaftClientReplyProto, Status>> + Send {
+    let in_order = requests
+        .scan(Ordered::default(), |ordered, item| future::ready(Some(ordered.receive(item))))
+        .flat_map(stream::iter);
+    let mut refused = None;
+    in_order
+        .map(move |item| serve(&*handler, item, Some(&mut refused)))
+        .buffered(STREAM_IN_FLIGHT_MAX)
+}
+
+/// Serves requests side by side.
+fn unordered<H: ClientHandler>(
+    handler: Arc<H>,
+    requests: impl Stream<Item = Incoming> + Send,
+) -> impl Stream<Item = Result<RaftClientReplyProto, Status>> + Send {
+    requests.map(move |item| serve(&*handler, item, None)).buffer_unordered(STREAM_IN_FLIGHT_MAX)
 }
 
 /// An ordered stream belongs to one group.

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bulk_buffers::Buffers;
 use ratis_proto::grpc::admin_protocol_service_server::AdminProtocolServiceServer;
-use ratis_proto::grpc::raft_client_protocol_service_server::RaftClientProtocolServiceServer;
 use ratis_proto::grpc::raft_server_protocol_service_server::RaftServerProtocolServiceServer;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -19,7 +19,7 @@ use crate::channel::{
 };
 use crate::server::admin_service::{AdminHandler, AdminService};
 use crate::server::client_service::{ClientHandler, ClientService};
-use crate::server::peer_service::{PeerHandler, PeerService};
+use crate::server::peer_service::{PeerDoor, PeerHandler, PeerService};
 
 /// Largest HTTP/2 frame we take, in bytes: fewer, larger reads of bulk data.
 const FRAME_BYTES_MAX: u32 = 1 << 20;
@@ -29,6 +29,13 @@ const STREAMS_MAX: u32 = 100_000;
 
 /// How long connections may take to end when the services stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Memory for bulk bytes that is kept between a burst and the next, in bytes: what a few clients with
+/// large keys have in flight.
+const BUFFERS_KEPT_BYTES_MAX: usize = 192 << 20;
+
+/// How often what of it is not needed goes back to the system.
+const TRIM_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Where the services listen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,23 +98,28 @@ impl Services {
 
         let stop = CancellationToken::new();
         let largest = limits.message_bytes_max;
-        let client_service = RaftClientProtocolServiceServer::new(ClientService {
+        let buffers = Buffers::new(BUFFERS_KEPT_BYTES_MAX);
+        let client_service = ClientService {
             handler: handler.clone(),
             stop: stop.clone(),
-        })
-        .max_decoding_message_size(largest)
-        .max_encoding_message_size(usize::MAX);
-        let peer_service = RaftServerProtocolServiceServer::new(PeerService {
+            message_bytes_max: largest,
+            buffers: buffers.clone(),
+        };
+        let rest = PeerService { handler: handler.clone(), stop: stop.clone() };
+        let peer_service = PeerDoor {
+            rest: RaftServerProtocolServiceServer::new(rest)
+                .max_decoding_message_size(largest)
+                .max_encoding_message_size(usize::MAX),
             handler: handler.clone(),
             stop: stop.clone(),
-        })
-        .max_decoding_message_size(largest)
-        .max_encoding_message_size(usize::MAX);
+            message_bytes_max: largest,
+            buffers: buffers.clone(),
+        };
         let admin_service = AdminProtocolServiceServer::new(AdminService { handler });
 
         let mut shared = RoutesBuilder::default();
         shared.add_service(peer_service);
-        let mut tasks = Vec::new();
+        let mut tasks = vec![tokio::spawn(trim(buffers, stop.clone()))];
         match client {
             Some((listener, _)) => {
                 let mut routes = RoutesBuilder::default();
@@ -140,6 +152,12 @@ impl Services {
                 task.abort();
             }
         }
+    }
+}
+
+async fn trim(buffers: Buffers, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(TRIM_INTERVAL)).await.is_some() {
+        buffers.trim();
     }
 }
 

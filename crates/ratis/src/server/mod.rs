@@ -4,6 +4,7 @@ pub mod admin_service;
 pub mod client_service;
 mod listen;
 pub mod peer_service;
+mod stream;
 mod window;
 
 pub use admin_service::AdminHandler;

@@ -1,8 +1,11 @@
 //! `RaftServerProtocolService`: what peers ask of each other.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use bulk_buffers::Buffers;
 use bytes::Bytes;
 use futures_util::future::{self, BoxFuture, Either};
 use futures_util::stream::{Stream, StreamExt};
@@ -12,13 +15,22 @@ use ratis_proto::common::{
     RequestVoteReplyProto, RequestVoteRequestProto, StartLeaderElectionReplyProto,
     StartLeaderElectionRequestProto,
 };
-use ratis_proto::grpc::raft_server_protocol_service_server::RaftServerProtocolService;
+use ratis_proto::grpc::raft_server_protocol_service_server::{
+    RaftServerProtocolService, RaftServerProtocolServiceServer, SERVICE_NAME,
+};
 use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::codegen::{Service, http};
+use tonic::server::NamedService;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
 use crate::exception::Exception;
 use crate::ids;
+use crate::server::stream::{Answered, Requests, respond};
+
+/// The method of append streams.
+const APPEND_ENTRIES_PATH: &str = "/ratis.grpc.RaftServerProtocolService/appendEntries";
 
 /// Append requests of one stream in flight. A Java leader sends at most 8.
 const APPENDS_IN_FLIGHT_MAX: usize = 64;
@@ -102,23 +114,12 @@ impl<H: PeerHandler> RaftServerProtocolService for PeerService<H> {
         reply.map(Response::new).map_err(|e| e.to_status(None))
     }
 
+    /// [`PeerDoor`] takes these.
     async fn append_entries(
         &self,
-        request: Request<Streaming<AppendEntriesRequestProto>>,
+        _: Request<Streaming<AppendEntriesRequestProto>>,
     ) -> Result<Response<Self::appendEntriesStream>, Status> {
-        let mut sender = Sender { handler: self.handler.clone(), last: None };
-        let serve = move |item: Result<AppendEntriesRequestProto, Status>| match item {
-            Ok(request) => {
-                let call = request.server_request.as_ref().map(|h| h.call_id);
-                sender.note(request.server_request.as_ref());
-                let reply = sender.handler.append(request);
-                Either::Left(async move { reply.await.map_err(|e| e.to_status(call)) })
-            }
-            Err(status) => Either::Right(future::ready(Err(status))),
-        };
-        let replies = request.into_inner().map(serve).buffered(APPENDS_IN_FLIGHT_MAX);
-        let stop = self.stop.clone().cancelled_owned();
-        Ok(Response::new(Box::pin(replies.take_until(stop))))
+        Err(Status::internal("append streams do not come here"))
     }
 
     async fn install_snapshot(
@@ -145,4 +146,69 @@ impl<H: PeerHandler> RaftServerProtocolService for PeerService<H> {
         let reply = self.handler.read_index(request.into_inner()).await;
         reply.map(Response::new).map_err(|e| e.to_status(None))
     }
+}
+
+/// The service as it is entered: append streams are read in our own way (see [`super::stream`]), all
+/// else goes to the generated one.
+pub(crate) struct PeerDoor<H: PeerHandler> {
+    pub rest: RaftServerProtocolServiceServer<PeerService<H>>,
+    pub handler: Arc<H>,
+    pub stop: CancellationToken,
+    pub message_bytes_max: usize,
+    pub buffers: Buffers,
+}
+
+impl<H: PeerHandler> Clone for PeerDoor<H> {
+    fn clone(&self) -> Self {
+        Self {
+            rest: self.rest.clone(),
+            handler: self.handler.clone(),
+            stop: self.stop.clone(),
+            message_bytes_max: self.message_bytes_max,
+            buffers: self.buffers.clone(),
+        }
+    }
+}
+
+impl<H: PeerHandler> NamedService for PeerDoor<H> {
+    const NAME: &'static str = SERVICE_NAME;
+}
+
+impl<H: PeerHandler> Service<http::Request<Body>> for PeerDoor<H> {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Answered>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if request.uri().path() != APPEND_ENTRIES_PATH {
+            return self.rest.call(request);
+        }
+        let body = request.into_body();
+        let requests = Requests::new(body, self.message_bytes_max, self.buffers.clone());
+        let stop = self.stop.clone().cancelled_owned();
+        let replies = append_entries(self.handler.clone(), requests).take_until(stop);
+        Box::pin(future::ready(Ok(respond(replies))))
+    }
+}
+
+/// Queues requests as they come; replies leave in their order.
+fn append_entries<H: PeerHandler>(
+    handler: Arc<H>,
+    requests: impl Stream<Item = Result<AppendEntriesRequestProto, Status>> + Send,
+) -> impl Stream<Item = Result<AppendEntriesReplyProto, Status>> + Send {
+    let mut sender = Sender { handler, last: None };
+    let serve = move |item: Result<AppendEntriesRequestProto, Status>| match item {
+        Ok(request) => {
+            let call = request.server_request.as_ref().map(|h| h.call_id);
+            sender.note(request.server_request.as_ref());
+            let reply = sender.handler.append(request);
+            Either::Left(async move { reply.await.map_err(|e| e.to_status(call)) })
+        }
+        Err(status) => Either::Right(future::ready(Err(status))),
+    };
+    requests.map(serve).buffered(APPENDS_IN_FLIGHT_MAX)
 }
