@@ -1,6 +1,7 @@
 //! `GetAcl`.
 
-use om_proto::{GetAclRequest, GetAclResponse, OmResponse};
+use om_proto::ozone_obj::ObjectType;
+use om_proto::{GetAclRequest, GetAclResponse, OmResponse, OzoneObj};
 
 use super::Owner;
 use crate::command::Read;
@@ -12,6 +13,11 @@ pub(crate) fn read(
     ns: &Namespace<'_>,
     reply: &mut OmResponse,
 ) -> Result<Read, Failure> {
+    if let Some((volume, bucket)) = bucket_of(&request.obj) {
+        let acls = ns.bucket_row(volume, bucket)?.acls.clone();
+        reply.get_acl_response = Some(Box::new(GetAclResponse { acls }));
+        return Ok(Read::Reply);
+    }
     let acls = match Owner::find(ns, &request.obj)? {
         // A prefix that nobody gave ACLs has none.
         Owner::Prefix(info) if info.object_id.is_none() => Vec::new(),
@@ -19,4 +25,12 @@ pub(crate) fn read(
     };
     reply.get_acl_response = Some(Box::new(GetAclResponse { acls }));
     Ok(Read::Reply)
+}
+
+/// A link answers with its own ACLs (`BucketManagerImpl.getAcl`): `--source` of the shell follows it.
+fn bucket_of(object: &OzoneObj) -> Option<(&str, &str)> {
+    let path = object.path.strip_prefix('/').unwrap_or(&object.path);
+    let (volume, bucket) = path.split_once('/').filter(|(volume, _)| !volume.is_empty())?;
+    let is_bucket = object.res_type() == ObjectType::Bucket;
+    (is_bucket && !bucket.is_empty() && !bucket.contains('/')).then_some((volume, bucket))
 }

@@ -31,6 +31,27 @@ fn remove(res_type: ObjectType, path: &str, acl: OzoneAclInfo) -> OmRequest {
 }
 
 #[test]
+fn a_link_shows_its_own_acls_even_when_it_leads_nowhere() {
+    let mut om = Om::with_bucket(BucketLayoutProto::ObjectStore);
+    let mut request = create_bucket("vol", "link", BucketLayoutProto::ObjectStore);
+    let info = &mut request.create_bucket_request.as_mut().unwrap().bucket_info;
+    (info.source_volume, info.source_bucket) = (Some("vol".into()), Some("buck".into()));
+    om.ok(request);
+    let before = acls(&om, ObjectType::Bucket, "/vol/link");
+    om.ok(add(ObjectType::Bucket, "/vol/buck", rights::of_group("alice")));
+    assert_eq!(acls(&om, ObjectType::Bucket, "/vol/link"), before);
+    assert_eq!(acls(&om, ObjectType::Bucket, "/vol/buck").len(), 3);
+    om.ok(OmRequest {
+        delete_bucket_request: Some(Box::new(DeleteBucketRequest {
+            volume_name: "vol".into(),
+            bucket_name: "buck".into(),
+        })),
+        ..kind(Type::DeleteBucket)
+    });
+    assert_eq!(acls(&om, ObjectType::Bucket, "/vol/link"), before);
+}
+
+#[test]
 fn acls_of_volume_bucket_and_key_are_added_and_taken_away_bit_by_bit() {
     for layout in [BucketLayoutProto::ObjectStore, BucketLayoutProto::FileSystemOptimized] {
         let mut om = Om::with_bucket(layout);
