@@ -16,8 +16,8 @@ use hdds_proto::hdds;
 use hdds_types::PipelineId;
 use om_proto::{
     AllocateBlockResponse, BasicKeyInfo, CreateKeyResponse, InfoVolumeResponse, KeyInfo,
-    KeyLocation, KeyLocationList, ListKeysLightResponse, OmRequest, OmResponse, Status, Type,
-    VolumeInfo,
+    KeyLocation, KeyLocationList, ListKeysLightResponse, ListStatusLightResponse, OmRequest,
+    OmResponse, OzoneFileStatusProtoLight, Status, Type, VolumeInfo,
 };
 use ozone_client::key::NewKey;
 use ozone_client::{ClientError, OmAddress, OzoneClient};
@@ -220,6 +220,89 @@ async fn keys_are_listed_page_after_page() {
     let (rest, more) = client.list_keys(&bucket, "", Some("key3"), 100).await.unwrap();
     assert!(!more);
     assert_eq!(rest.len(), 6);
+}
+
+/// Lists a directory of `tree` (full names, directories with a slash) as the server does: by the children's
+/// own names, from the start on.
+fn list_status(request: &OmRequest, tree: &[&str]) -> OmResponse {
+    let list = request.list_status_request.as_ref().unwrap();
+    let folder = &list.key_args.key_name;
+    let inside = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+    let mut children: Vec<&str> = tree
+        .iter()
+        .filter_map(|name| name.strip_prefix(&inside))
+        .filter(|rest| !rest.is_empty() && !rest.trim_end_matches('/').contains('/'))
+        .collect();
+    children.sort_by_key(|child| child.trim_end_matches('/'));
+    let statuses = children
+        .into_iter()
+        .map(|child| (format!("{inside}{}", child.trim_end_matches('/')), child.ends_with('/')))
+        .filter(|(name, _)| *name >= list.start_key)
+        .take(usize::try_from(list.num_entries).unwrap())
+        .map(|(name, is_directory)| OzoneFileStatusProtoLight {
+            basic_key_info: Some(BasicKeyInfo { key_name: Some(name), ..Default::default() }),
+            is_directory: Some(is_directory),
+            ..Default::default()
+        })
+        .collect();
+    let body = ListStatusLightResponse { statuses };
+    OmResponse { list_status_light_response: Some(Box::new(body)), ..ok(Type::ListStatusLight) }
+}
+
+#[tokio::test]
+async fn a_tree_is_listed_in_the_order_of_full_names_whatever_the_page() {
+    const TREE: &[&str] = &[
+        "a!", "a/", "a-b", "a-c/", "a-c/x", "a.d", "a/b", "a/b-c/", "a/b-c/1", "a/b-c/2", "a/c/",
+        "a/c/d/", "a/c/d/e", "a0", "b/", "b/1", "b/2", "b/3", "b/4", "b/5", "c",
+    ];
+    let (_, server) = om(|request, _| Ok(list_status(request, TREE))).await;
+    let client = client(&[&server]);
+    let layout = om_proto::BucketLayoutProto::FileSystemOptimized;
+    let bucket = ozone_client::Bucket { layout, ..bucket() };
+    let mut sorted = TREE.to_vec();
+    sorted.sort_unstable();
+    for prefix in ["", "a", "a/", "a-", "a/b", "b/", "b/3", "nothing", "c"] {
+        // A folder is not below itself.
+        let belongs =
+            |name: &&str| name.starts_with(prefix) && (*name != prefix || !name.ends_with('/'));
+        let expected: Vec<&str> = sorted.iter().copied().filter(belongs).collect();
+        for page in 1..8 {
+            let (mut names, mut start) = (Vec::new(), None);
+            loop {
+                let (keys, more) =
+                    client.list_keys(&bucket, prefix, start.as_deref(), page).await.unwrap();
+                assert!(keys.len() <= page as usize);
+                names.extend(keys.into_iter().map(|key| key.name));
+                if !more {
+                    break;
+                }
+                start = names.last().cloned();
+            }
+            assert_eq!(names, expected, "prefix {prefix:?}, {page} a page");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_a_tree_asks_for_little_more_than_it_shows() {
+    let tree: Vec<String> = (0..50)
+        .flat_map(|d| {
+            (0..100).map(move |f| format!("d{d:02}/f{f:03}")).chain([format!("d{d:02}/")])
+        })
+        .collect();
+    let (om, server) = om(move |request, _| {
+        let tree: Vec<&str> = tree.iter().map(String::as_str).collect();
+        Ok(list_status(request, &tree))
+    })
+    .await;
+    let client = client(&[&server]);
+    let layout = om_proto::BucketLayoutProto::FileSystemOptimized;
+    let bucket = ozone_client::Bucket { layout, ..bucket() };
+    for start in [None, Some("d25/f050"), Some("d49/f099")] {
+        om.calls.lock().clear();
+        client.list_keys(&bucket, "", start, 10).await.unwrap();
+        assert!(om.calls.lock().len() <= 4, "{} requests", om.calls.lock().len());
+    }
 }
 
 fn bucket() -> ozone_client::Bucket {

@@ -2,9 +2,10 @@
 
 mod checksum;
 mod reader;
+mod tree;
 mod writer;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use hdds_client::BlockLocation;
 use hdds_proto::convert;
@@ -184,7 +185,7 @@ impl OzoneClient {
         count_max: u32,
     ) -> Result<(Vec<KeySummary>, bool), ClientError> {
         if bucket.layout == BucketLayoutProto::FileSystemOptimized {
-            return self.list_tree(bucket, prefix, start, count_max).await;
+            return tree::page(self, bucket, prefix, start, count_max).await;
         }
         let list = ListKeysRequest {
             volume_name: bucket.volume.clone(),
@@ -207,48 +208,6 @@ impl OzoneClient {
         Ok((keys.collect(), more))
     }
 
-    /// Walks a tree of directories in the order of full names, depth first.
-    async fn list_tree(
-        &self,
-        bucket: &Bucket,
-        prefix: &str,
-        start: Option<&str>,
-        count_max: u32,
-    ) -> Result<(Vec<KeySummary>, bool), ClientError> {
-        let wanted = count_max as usize;
-        let mut found = BTreeSet::new();
-        let mut keys = Vec::new();
-        // Directories still to be listed; the last one is next.
-        let root = prefix.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
-        let mut pending = vec![root];
-        while let Some(directory) = pending.pop() {
-            let mut children = match self.list_directory(bucket, &directory).await {
-                Err(ClientError::Om(OmError { status: Status::FileNotFound, .. })) => continue,
-                other => other?,
-            };
-            children.retain(|child| child.name.starts_with(prefix) || !child.is_file);
-            for child in children.iter().rev().filter(|child| !child.is_file) {
-                let path = child.name.trim_end_matches('/').to_owned();
-                if may_hold(&path, prefix) {
-                    pending.push(path);
-                }
-            }
-            for mut child in children {
-                if !child.is_file && !child.name.ends_with('/') {
-                    child.name.push('/');
-                }
-                let after = start.is_none_or(|start| child.name.as_str() > start);
-                if child.name.starts_with(prefix) && after && found.insert(child.name.clone()) {
-                    keys.push(child);
-                }
-            }
-        }
-        keys.sort_by(|a, b| a.name.cmp(&b.name));
-        let more = keys.len() > wanted;
-        keys.truncate(wanted);
-        Ok((keys, more))
-    }
-
     /// The direct children of a directory (of a bucket that has them), with full names.
     ///
     /// # Errors
@@ -262,26 +221,11 @@ impl OzoneClient {
         let mut children: Vec<KeySummary> = Vec::new();
         let mut start = String::new();
         loop {
-            let list = ListStatusRequest {
-                key_args: key_args(&bucket.volume, &bucket.name, directory),
-                recursive: false,
-                start_key: start.clone(),
-                num_entries: page.into(),
-                allow_partial_prefix: Some(false),
-            };
-            let request = OmRequest {
-                cmd_type: Type::ListStatusLight.into(),
-                list_status_request: Some(Box::new(list)),
-                ..Default::default()
-            };
-            let response = self.om.submit(request).await?;
-            let statuses =
-                response.list_status_light_response.map(|r| r.statuses).unwrap_or_default();
-            let count = statuses.len();
+            let piece = self.directory_piece(bucket, directory, &start, page).await?;
+            let count = piece.len();
             // The start is listed again.
-            let fresh = statuses
+            let fresh = piece
                 .into_iter()
-                .filter_map(|status| child(bucket, status))
                 .filter(|child| children.last().is_none_or(|last| last.name != child.name))
                 .collect::<Vec<_>>();
             let ended = count < page as usize || fresh.is_empty();
@@ -291,6 +235,31 @@ impl OzoneClient {
                 _ => return Ok(children),
             }
         }
+    }
+
+    /// At most `rows` children of a directory, from the full name `start` on.
+    async fn directory_piece(
+        &self,
+        bucket: &Bucket,
+        directory: &str,
+        start: &str,
+        rows: u32,
+    ) -> Result<Vec<KeySummary>, ClientError> {
+        let list = ListStatusRequest {
+            key_args: key_args(&bucket.volume, &bucket.name, directory),
+            recursive: false,
+            start_key: start.to_owned(),
+            num_entries: rows.into(),
+            allow_partial_prefix: Some(false),
+        };
+        let request = OmRequest {
+            cmd_type: Type::ListStatusLight.into(),
+            list_status_request: Some(Box::new(list)),
+            ..Default::default()
+        };
+        let response = self.om.submit(request).await?;
+        let statuses = response.list_status_light_response.map(|r| r.statuses).unwrap_or_default();
+        Ok(statuses.into_iter().filter_map(|status| child(bucket, status)).collect())
     }
 
     /// Renames a key within its bucket.
