@@ -162,6 +162,7 @@ macro_rules! writes {
             EchoRpc echo_rpc_request,
             SetS3Secret set_s3_secret_request,
             RevokeS3Secret revoke_s3_secret_request,
+            QuotaRepair quota_repair_request,
         }
     };
 }
@@ -178,7 +179,7 @@ pub fn is_read(request: &OmRequest) -> bool {
 }
 
 /// Requests that are answered here without the log.
-const READS: [Type; 38] = [
+const READS: [Type; 39] = [
     Type::CheckVolumeAccess,
     Type::InfoVolume,
     Type::ListVolume,
@@ -202,6 +203,7 @@ const READS: [Type; 38] = [
     Type::ListMultiPartUploadParts,
     Type::ListOpenFiles,
     Type::GetQuotaRepairStatus,
+    Type::StartQuotaRepair,
     Type::ListTenant,
     // What has no effect on an installation as this one is answered without the log, too.
     Type::FinalizeUpgrade,
@@ -501,20 +503,10 @@ fn read_one(
             reply.get_delegation_token_response = Some(Box::default());
             Ok(Read::Reply)
         }
-        Type::GetQuotaRepairStatus => {
-            let status = Some("{}".to_owned());
-            reply.get_quota_repair_status_response =
-                Some(Box::new(om_proto::GetQuotaRepairStatusResponse { status }));
-            Ok(Read::Reply)
-        }
         Type::TransferLeadership => Err(Failure::new(
             Status::InternalError,
             "Cannot find a new leader to transfer leadership.",
         )),
-        Type::SetSafeMode => {
-            let message = "Enter safe mode is unsupported";
-            Err(Failure::new(Status::InternalError, message))
-        }
         other => Err(unsupported(Some(other), request.cmd_type).into()),
     }
 }

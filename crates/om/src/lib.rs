@@ -21,6 +21,7 @@ mod init;
 mod locations;
 mod metrics;
 mod outstanding;
+mod quota_repair;
 mod rpc;
 mod server;
 mod service;

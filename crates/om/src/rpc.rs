@@ -8,7 +8,10 @@ use hadoop_rpc::server::{CallContext, Placement, Protocol, RpcError};
 use hadoop_rpc::trace;
 use om_core::command::{self, Answer};
 use om_core::{Namespace, OmError};
-use om_proto::{OmRequest, PrepareStatusResponse, Status, Type, prepare_status_response};
+use om_proto::{
+    GetQuotaRepairStatusResponse, OmRequest, OmResponse, PrepareStatusResponse, SafeMode,
+    SetSafeModeResponse, Status, Type, prepare_status_response,
+};
 use prost::Message;
 
 use crate::server::Service;
@@ -119,11 +122,18 @@ fn parse(bytes: Bytes) -> Result<Box<OmRequest>, RpcError> {
 }
 
 impl Service {
-    async fn read(&self, context: &CallContext, request: &OmRequest) -> Result<Bytes, RpcError> {
+    async fn read(
+        self: &Arc<Self>,
+        context: &CallContext,
+        request: &OmRequest,
+    ) -> Result<Bytes, RpcError> {
         if request.cmd_type == i32::from(Type::PrepareStatus) {
             return Ok(prepare_status(request));
         }
         self.check_leader()?;
+        if let Some(reply) = self.administrate(context, request).await {
+            return Ok(encode(&reply));
+        }
         let answer = {
             let caller = self.caller(&context.user);
             let namespace = Namespace::new(&self.cache, &self.settings.rules);
@@ -149,6 +159,71 @@ impl Service {
                 Ok(encode(&reply))
             }
         }
+    }
+}
+
+impl Service {
+    /// What concerns the server and not the namespace: safe mode, repair of quotas.
+    async fn administrate(
+        self: &Arc<Self>,
+        context: &CallContext,
+        request: &OmRequest,
+    ) -> Option<Box<OmResponse>> {
+        let kind = Type::try_from(request.cmd_type).ok()?;
+        let mut reply = command::reply_to(request);
+        let done = match kind {
+            Type::SetSafeMode => {
+                let body = request.set_safe_mode_request.as_deref();
+                let wanted = body.map_or(SafeMode::Enter, |body| body.safe_mode());
+                self.safe_mode(wanted).await.map(|response| {
+                    let response = Some(response);
+                    reply.set_safe_mode_response = Some(Box::new(SetSafeModeResponse { response }));
+                })
+            }
+            Type::GetQuotaRepairStatus => {
+                self.check_admin(context, "quota repair status").map(|()| {
+                    let status = Some(self.repair.status());
+                    let response = GetQuotaRepairStatusResponse { status };
+                    reply.get_quota_repair_status_response = Some(Box::new(response));
+                })
+            }
+            Type::StartQuotaRepair => {
+                let body = request.start_quota_repair_request.as_deref();
+                let buckets = body.map(|body| body.buckets.clone()).unwrap_or_default();
+                self.check_admin(context, "start quota repair")
+                    .and_then(|()| self.start_quota_repair(buckets))
+                    .map(|()| reply.start_quota_repair_response = Some(Box::default()))
+            }
+            _ => return None,
+        };
+        if let Err(error) = done {
+            command::refuse(&mut reply, error);
+        }
+        Some(reply)
+    }
+
+    fn check_admin(&self, context: &CallContext, operation: &str) -> Result<(), OmError> {
+        let rules = &self.settings.rules;
+        if !rules.acls_enforced || rules.is_admin(&self.caller(&context.user)) {
+            return Ok(());
+        }
+        let message = format!("Only Ozone admins are allowed to {operation}");
+        Err(OmError::new(Status::PermissionDenied, message))
+    }
+
+    async fn safe_mode(&self, wanted: SafeMode) -> Result<bool, OmError> {
+        let answer = match wanted {
+            SafeMode::Get => self.scm.in_safe_mode().await,
+            SafeMode::ForceExit => self.scm.force_exit_safe_mode().await,
+            SafeMode::Enter => {
+                return Err(OmError::new(Status::InternalError, "Enter safe mode is unsupported"));
+            }
+            SafeMode::Leave => {
+                let message = "Unsupported safe mode action LEAVE";
+                return Err(OmError::new(Status::InternalError, message));
+            }
+        };
+        answer.map_err(|error| OmError::new(Status::InternalError, error.to_string()))
     }
 }
 

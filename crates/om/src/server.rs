@@ -32,6 +32,7 @@ use crate::ids::{UniqueIds, now_ms};
 use crate::init;
 use crate::locations::Locations;
 use crate::metrics::OmMetrics;
+use crate::quota_repair::Repair;
 use crate::rpc::{self, OzoneManagerProtocol};
 use crate::service;
 use crate::settings::Settings;
@@ -54,6 +55,8 @@ pub(crate) struct Service {
     pub blocks: BlockPool,
     pub locations: Locations,
     pub scm_blocks: ScmBlockClient,
+    pub scm: ScmClient,
+    pub repair: Repair,
     pub scm_addresses: Vec<HostPort>,
     pub groups: Groups,
     pub ids: UniqueIds,
@@ -200,7 +203,7 @@ fn service(
     Ok(Service {
         blocks: BlockPool::new(scm_blocks.clone(), &settings.service, settings.rules.block_bytes),
         locations: Locations::new(
-            scm,
+            scm.clone(),
             settings.location_cache_entries,
             settings.location_cache_ttl,
         ),
@@ -220,6 +223,8 @@ fn service(
         group,
         leadership,
         scm_blocks,
+        scm,
+        repair: Repair::default(),
         scm_addresses,
     })
 }

@@ -378,3 +378,46 @@ async fn safe_mode_and_services_are_told_as_they_are() {
         .await;
     om.shutdown().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quotas_are_counted_over_a_copy_and_the_outcome_is_told() {
+    let (directory, scm) = (tempfile::tempdir().unwrap(), FakeScm::start().await);
+    let (om, client) = start(directory.path(), &scm).await;
+    client.ok(create_volume("vol")).await;
+    client.ok(create_bucket(BucketLayoutProto::FileSystemOptimized)).await;
+    client.put("a/key", 10).await;
+    let status = async || {
+        let body = Some(Box::new(GetQuotaRepairStatusRequest {}));
+        let request =
+            OmRequest { get_quota_repair_status_request: body, ..kind(Type::GetQuotaRepairStatus) };
+        client.ok(request).await.get_quota_repair_status_response.unwrap().status.unwrap()
+    };
+    assert_eq!(status().await, "{}");
+    let repair = async |buckets: &[&str]| {
+        let buckets = buckets.iter().map(|&bucket| bucket.to_owned()).collect();
+        let body = Some(Box::new(StartQuotaRepairRequest { buckets }));
+        let request =
+            OmRequest { start_quota_repair_request: body, ..kind(Type::StartQuotaRepair) };
+        client.ok(request).await;
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let told = status().await;
+            if !told.contains(r#""lastRunFinishedTime":"""#) {
+                return told;
+            }
+            assert!(Instant::now() < deadline, "{told}");
+        }
+    };
+    let told = repair(&[]).await;
+    assert!(
+        told.contains(r#""taskId":1"#) && told.contains(r#""bucketCountDiffMap":{}"#),
+        "{told}"
+    );
+    let told = repair(&["/vol/none"]).await;
+    assert!(told.contains("no matching buckets"), "{told}");
+    let body = Some(Box::new(SetSafeModeRequest { safe_mode: SafeMode::Get.into() }));
+    let request = OmRequest { set_safe_mode_request: body, ..kind(Type::SetSafeMode) };
+    let reply = client.ok(request).await.set_safe_mode_response.unwrap();
+    assert_eq!(reply.response, Some(false));
+    om.shutdown().await.unwrap();
+}

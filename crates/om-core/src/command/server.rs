@@ -2,6 +2,7 @@
 
 pub mod echo;
 pub mod finalize_progress;
+pub mod quota_repair;
 pub mod s3_secret;
 pub mod s3_volume;
 

@@ -179,3 +179,35 @@ fn deleted_space_is_pending_until_it_is_purged() {
     assert!(om.rows(&tables::DELETED).is_empty());
     assert_eq!(om.bucket().snapshot_used_bytes, Some(0));
 }
+
+#[test]
+fn a_repair_of_quotas_makes_the_accounts_what_is_there() {
+    use crate::command::server::quota_repair::plan;
+    for layout in [BucketLayoutProto::ObjectStore, BucketLayoutProto::FileSystemOptimized] {
+        let mut om = Om::with_bucket(layout);
+        om.put("a/b", 10);
+        om.put("c", 20);
+        let right = om.bucket();
+        assert_eq!(plan(&om.ns(), &[]).unwrap().bucket_count, []);
+        let wrong = BucketInfo { used_bytes: Some(7), used_namespace: Some(99), ..right.clone() };
+        let wrong = BucketInfo { quota_in_bytes: Some(-2), ..wrong };
+        let mut ns = om.ns();
+        ns.put_bucket(&wrong);
+        let edits = ns.into_edits();
+        om.cache.apply(Applied { term: 1, index: om.index }, edits);
+        let plan_of = |om: &Om, bucket: &str| plan(&om.ns(), &[bucket.to_owned()]);
+        assert!(plan_of(&om, "/vol/none").is_err());
+        let request = plan_of(&om, "/vol/buck").unwrap();
+        // What is written while the count goes on stays in the account.
+        om.put("d", 30);
+        om.ok(OmRequest {
+            quota_repair_request: Some(Box::new(request)),
+            ..kind(Type::QuotaRepair)
+        });
+        let repaired = om.bucket();
+        assert_eq!(repaired.used_bytes(), right.used_bytes() + 90);
+        assert_eq!(repaired.used_namespace(), right.used_namespace() + 1);
+        assert_eq!(repaired.quota_in_bytes, Some(-1));
+        assert_eq!(plan(&om.ns(), &[]).unwrap().bucket_count, []);
+    }
+}

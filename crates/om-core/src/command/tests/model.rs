@@ -119,6 +119,8 @@ impl Run {
     }
 
     fn look_inside(&self) {
+        let plan = crate::command::server::quota_repair::plan(&self.subject.om.ns(), &[]).unwrap();
+        assert_eq!(plan.bucket_count, [], "the accounts need repair");
         let is_marker = |name: &str| self.model.kind == Kind::Paths && name.ends_with('/');
         for (name, size) in self.model.files.iter().filter(|(name, _)| !is_marker(name)) {
             let info = self.subject.om.info(name).get_key_info_response;
