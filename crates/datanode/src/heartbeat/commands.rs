@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use container_store::{Container, DeleteOutcome, ReplicaState};
 use hdds_proto::convert;
@@ -24,6 +25,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::node::{Node, Services};
 use crate::pipeline::message;
+
+/// Wait before SCM is asked to close a pipeline that cannot be made here: it makes a new one at once.
+const PIPELINE_FAILED_PAUSE: Duration = Duration::from_secs(1);
 
 /// An order and what it is carried out on.
 pub struct Order {
@@ -174,9 +178,15 @@ async fn create_pipeline(
         Err(RaftError::AlreadyExists(_)) => {}
         Err(error) => {
             tracing::error!(pipeline = %id, %error, "pipeline not created");
-            // SCM would wait for this node until the pipeline is scrubbed, and make no other meanwhile.
-            let reason = close_pipeline_info::Reason::PipelineFailed;
-            node.outbox.close_pipeline(id, reason, error.to_string());
+            // SCM would wait for this node until the pipeline is scrubbed, and make no other meanwhile. It
+            // first hears how full the disks are, or the next pipeline has this node again, at once.
+            node.outbox.report_node_now();
+            let (node, detail) = (node.clone(), error.to_string());
+            tokio::spawn(async move {
+                tokio::time::sleep(PIPELINE_FAILED_PAUSE).await;
+                let reason = close_pipeline_info::Reason::PipelineFailed;
+                node.outbox.close_pipeline(id, reason, detail);
+            });
             return;
         }
     }
