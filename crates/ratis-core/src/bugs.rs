@@ -29,14 +29,10 @@ pub(crate) enum Bug {
     ReadWithoutRound,
     /// The configuration is changed in one step.
     NoJointConfiguration,
-    /// A configuration stays in force when its entry is truncated.
-    ConfigurationNotTakenBack,
     /// A leader takes requests before it has applied what earlier terms left.
     UnreadyLeaderServes,
     /// A leader answers reads before its term has a committed entry.
     ReadBeforeReady,
-    /// Entries that were read for an earlier request are sent.
-    StaleLoad,
     /// Entries are reported durable without a sync (planted in the disk).
     SyncSkipped,
     /// The file with the vote is replaced, but its name is not synced (planted in the disk).
@@ -48,7 +44,7 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::VoteTwice,
         Self::VoteNotSaved,
         Self::VoteForOldLog,
@@ -62,10 +58,8 @@ impl Bug {
         Self::PreviousNotChecked,
         Self::ReadWithoutRound,
         Self::NoJointConfiguration,
-        Self::ConfigurationNotTakenBack,
         Self::UnreadyLeaderServes,
         Self::ReadBeforeReady,
-        Self::StaleLoad,
         Self::SyncSkipped,
         Self::VoteFileLost,
         Self::TornTailAccepted,

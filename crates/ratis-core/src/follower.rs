@@ -292,9 +292,7 @@ impl Core {
     /// Drops the log from `from` on: another leader's entries take the place.
     fn truncate(&mut self, from: u64) {
         self.log.truncate(from);
-        if !planted!(self, ConfigurationNotTakenBack) {
-            self.configurations.truncate(from);
-        }
+        self.configurations.truncate(from);
         if !planted!(self, DurableNotRewound) {
             self.durable = self.durable.min(from.checked_sub(1));
         }

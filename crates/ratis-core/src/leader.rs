@@ -342,10 +342,9 @@ impl Core {
         self.advance_clock(now);
         let retry_at = self.now.saturating_add(self.settings.heartbeat_interval());
         let log_next = self.log.next();
-        let any_ticket = planted!(self, StaleLoad);
         let Some(progress) = self.peer_mut(peer) else { return false };
         let Some((expected, first)) = progress.loading else { return false };
-        if expected != ticket && !any_ticket {
+        if expected != ticket {
             return false;
         }
         progress.loading = None;

@@ -71,6 +71,8 @@ pub(crate) struct Node {
     pub(crate) applied: Option<u64>,
     pub(crate) applying: bool,
     pub(crate) loaded: BTreeMap<usize, (u64, Vec<LogEntryProto>)>,
+    /// The log was cut since its configurations were last looked at.
+    pub(crate) truncated: bool,
     pub(crate) callers: BTreeMap<ReplyTo, Caller>,
     pub(crate) next_token: u64,
     /// This node's clock against the others'.
@@ -113,6 +115,7 @@ impl Node {
             applied: None,
             applying: false,
             loaded: BTreeMap::new(),
+            truncated: false,
             callers: BTreeMap::new(),
             next_token: 0,
             clock_offset,
@@ -141,6 +144,7 @@ impl Node {
         self.applied = None;
         self.applying = false;
         self.loaded.clear();
+        self.truncated = false;
         self.callers.clear();
         self.proposed.clear();
         self.pending_calls.clear();

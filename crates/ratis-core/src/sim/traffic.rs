@@ -25,6 +25,11 @@ impl World {
                     let Some(entry) = cold.or_else(|| self.nodes[from].log.get(index)) else {
                         return Err(format!("n{from} sends {index}, which it does not have"));
                     };
+                    if self.nodes[from].log.get(index).is_some_and(|own| own != entry) {
+                        return Err(format!(
+                            "log matching: n{from} sends {index} as its log had it"
+                        ));
+                    }
                     request.entries.push(entry.clone());
                 }
                 Request::Append(request)

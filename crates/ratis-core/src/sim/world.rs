@@ -392,7 +392,9 @@ impl World {
     /// Carries out effects in order, up to a vote that has to be saved first.
     fn perform(&mut self, node: usize) -> Result<(), String> {
         while !self.nodes[node].saving {
-            let Some(effect) = self.nodes[node].waiting.front() else { return Ok(()) };
+            let Some(effect) = self.nodes[node].waiting.front() else {
+                return self.check_configuration(node);
+            };
             trace!(self, "n{node} {}", describe::effect(effect));
             if let Effect::SaveVote(vote) = effect {
                 let vote = vote.clone();
@@ -408,6 +410,24 @@ impl World {
         Ok(())
     }
 
+    /// After its log was cut, a member goes by the last configuration that is left in it.
+    fn check_configuration(&mut self, node: usize) -> Result<(), String> {
+        let it = &mut self.nodes[node];
+        if !std::mem::take(&mut it.truncated) {
+            return Ok(());
+        }
+        let left = it.log.list.iter().rev().find_map(|entry| match &entry.log_entry_body {
+            Some(LogEntryBody::ConfigurationEntry(conf)) => Some((entry.index, conf)),
+            _ => None,
+        });
+        match (left, &it.core) {
+            (Some((index, conf)), Some(core)) if core.configuration() != conf => {
+                Err(format!("membership: n{node} does not go by the configuration at {index}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn perform_one(&mut self, node: usize, effect: Effect) -> Result<(), String> {
         let life = self.nodes[node].life;
         match effect {
@@ -415,7 +435,10 @@ impl World {
             Effect::Append(entries) => {
                 self.append(node, entries)?;
             }
-            Effect::Truncate(from) => self.truncate(node, from)?,
+            Effect::Truncate(from) => {
+                self.nodes[node].truncated = true;
+                self.truncate(node, from)?;
+            }
             Effect::ResetLog(at) => self.reset_log(node, at),
             Effect::Send(to, message) => self.send(node, node_of(&to), message)?,
             Effect::Reply(to, reply) => {
