@@ -10,20 +10,18 @@ use ozone_http::{Bean, Daemon, HttpServer};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
-use crate::double_buffer::DoubleBuffer;
 use crate::server::Service;
 
 /// Serves the port until it is shut down.
 pub(crate) fn serve(
     listener: Option<TcpListener>,
     service: &Arc<Service>,
-    buffer: &Arc<DoubleBuffer>,
     rpc: &RpcServer,
     conf: &Configuration,
 ) -> HttpServer {
     let registry = ozone_http::registry("OzoneManager", &service.settings.rpc.host);
     crate::metrics::register(&registry, service);
-    let buffer = Arc::clone(buffer);
+    let buffer = Arc::clone(&service.buffer);
     registry.register(move |records| buffer.collect(records));
     registry.register(rpc.source("OzoneManagerService"));
     let seen = Arc::clone(service);

@@ -110,10 +110,15 @@ impl Service {
     }
 
     async fn repair_quota(&self, buckets: Vec<String>) -> anyhow::Result<QuotaRepairRequest> {
-        let (store, rules) = (self.cache.store().clone(), self.settings.rules.clone());
+        let (buffer, store) = (self.buffer.clone(), self.cache.store().clone());
+        let rules = self.settings.rules.clone();
         let copy = self.settings.directory.join(COPY);
-        let plan =
-            tokio::task::spawn_blocking(move || count(&store, &rules, &copy, &buckets)).await??;
+        let counted = tokio::task::spawn_blocking(move || {
+            // What was answered before the call is counted, also if it has not reached the database.
+            buffer.flush_all()?;
+            count(&store, &rules, &copy, &buckets)
+        });
+        let plan = counted.await??;
         self.must_write(OmRequest {
             cmd_type: Type::QuotaRepair.into(),
             quota_repair_request: Some(Box::new(plan.clone())),

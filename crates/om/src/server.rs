@@ -49,6 +49,7 @@ const GATHER_MAX: Duration = Duration::from_millis(1);
 pub(crate) struct Service {
     pub settings: Settings,
     pub cache: Arc<TableCache>,
+    pub buffer: Arc<DoubleBuffer>,
     pub raft: MultiRaft,
     pub group: GroupId,
     pub leadership: watch::Receiver<Leadership>,
@@ -92,7 +93,6 @@ impl Service {
 /// A running Ozone Manager.
 pub struct Om {
     service: Arc<Service>,
-    buffer: Arc<DoubleBuffer>,
     rpc: RpcServer,
     http: HttpServer,
     stop: CancellationToken,
@@ -128,14 +128,14 @@ impl Om {
         let leadership = raft.leadership(group).context("the OM's Raft group is not open")?;
         await_leader(leadership.clone()).await?;
 
-        let service = service(conf, settings, cache, raft, group, leadership)?;
+        let service = service(conf, settings, cache, buffer, raft, group, leadership)?;
         let service = Arc::new(Service { http_port, ..service });
         let limits = ServerSettings::read(conf)?;
         let rpc = RpcServer::start(address, limits, protocols(&service))
             .await
             .with_context(|| format!("listening on {address}"))?;
         let _ = service.rpc_port.set(rpc.address().port());
-        let http = http::serve(http_listener, &service, &buffer, &rpc, conf);
+        let http = http::serve(http_listener, &service, &rpc, conf);
         let stop = CancellationToken::new();
         let background = vec![
             tokio::spawn(service::key_deleting::run(service.clone(), stop.clone())),
@@ -144,7 +144,7 @@ impl Om {
             tokio::spawn(service::upload_cleanup::run(service.clone(), stop.clone())),
             tokio::spawn(service::trash::run(service.clone(), stop.clone())),
         ];
-        Ok(Self { service, buffer, rpc, http, stop, background })
+        Ok(Self { service, rpc, http, stop, background })
     }
 
     /// Where clients call.
@@ -169,7 +169,7 @@ impl Om {
             let _ = task.await;
         }
         self.service.raft.shutdown().await;
-        let buffer = self.buffer;
+        let buffer = self.service.buffer.clone();
         tokio::task::spawn_blocking(move || buffer.stop()).await??;
         Ok(())
     }
@@ -188,6 +188,7 @@ fn service(
     conf: &Configuration,
     settings: Settings,
     cache: Arc<TableCache>,
+    buffer: Arc<DoubleBuffer>,
     raft: MultiRaft,
     group: GroupId,
     leadership: watch::Receiver<Leadership>,
@@ -219,6 +220,7 @@ fn service(
         ids: UniqueIds::default(),
         settings,
         cache,
+        buffer,
         raft,
         group,
         leadership,
