@@ -31,6 +31,8 @@ SETTINGS = {
     # A datanode that could not make its part of a pipeline blocks it for this long.
     "ozone.scm.pipeline.allocated.timeout": "20s",
     "ozone.scm.pipeline.scrub.interval": "5s",
+    # The default, 1 GB, is a third of a datanode's disk here.
+    "ozone.scm.datanode.ratis.volume.free-space.min": "64MB",
     "hdds.pipeline.report.interval": "5s",
     "hdds.node.report.interval": "5s",
     "hdds.container.report.interval": "30s",
