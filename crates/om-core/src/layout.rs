@@ -59,6 +59,11 @@ impl Layout {
         self == Self::FileSystem
     }
 
+    /// Whether folders are marker keys that end in `/` and are looked for without being asked.
+    pub fn has_markers(self) -> bool {
+        self == Self::Legacy { normalize: true }
+    }
+
     /// Where finished keys live.
     pub fn keys(self) -> &'static Table<KeyInfo> {
         if self.is_tree() { &tables::FILE } else { &tables::KEY }
@@ -267,8 +272,8 @@ impl Bucket {
     /// # Errors
     /// The store failed.
     pub(crate) fn has_marker(&self, ns: &Namespace<'_>, name: &str) -> Result<bool, Failure> {
-        let counts = self.layout == (Layout::Legacy { normalize: true });
-        Ok(counts && ns.has(&tables::KEY, &self.flat_row(&format!("{name}/")))?)
+        Ok(self.layout.has_markers()
+            && ns.has(&tables::KEY, &self.flat_row(&format!("{name}/")))?)
     }
 
     fn path_text(&self, path: &str) -> String {

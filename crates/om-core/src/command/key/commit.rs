@@ -12,7 +12,7 @@ use om_proto::{
 use crate::command::{BlocksWanted, Caller, Write};
 use crate::error::{Failure, OmError};
 use crate::key::{self, block_of, location_list, mark};
-use crate::layout::{Bucket, Layout, Leaf, Walk};
+use crate::layout::{Bucket, Leaf, Walk};
 use crate::names;
 use crate::namespace::{At, Namespace};
 use crate::quota;
@@ -51,10 +51,10 @@ impl Write for CommitKeyRequest {
         let args = self.key_args;
         let mut bucket = ns.bucket(&args.volume_name, &args.bucket_name)?;
         let walk = bucket.walk(ns, &args.key_name, false)?;
-        let in_the_way = match &walk.leaf {
-            Leaf::Folder(_) | Leaf::BelowFile(_) => true,
-            Leaf::File(_) => bucket.has_marker(ns, &args.key_name)?,
-            Leaf::Free => false,
+        let in_the_way = if bucket.layout.has_markers() {
+            bucket.has_marker(ns, &args.key_name)?
+        } else {
+            matches!(walk.leaf, Leaf::Folder(_) | Leaf::BelowFile(_))
         };
         if in_the_way {
             let message = format!(
@@ -132,15 +132,11 @@ impl Write for CommitKeyRequest {
     }
 }
 
-/// Whether the folder of a name is still there.
+/// Whether the folder of a name is still there. Where folders are markers, only the marker counts: a
+/// file of the same name may stand beside it.
 fn has_folder(ns: &Namespace<'_>, bucket: &Bucket, walk: &Walk) -> Result<bool, Failure> {
     match names::parent(&walk.name) {
-        Some(parent)
-            if matches!(walk.leaf, Leaf::File(_))
-                && bucket.layout == (Layout::Legacy { normalize: true }) =>
-        {
-            bucket.has_marker(ns, parent)
-        }
+        Some(parent) if bucket.layout.has_markers() => bucket.has_marker(ns, parent),
         _ => Ok(walk.missing.is_empty()),
     }
 }

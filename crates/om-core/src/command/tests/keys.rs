@@ -457,3 +457,13 @@ fn where_slashes_part_folders_a_file_beside_a_folder_of_its_name_is_not_written_
     let open = om.ok(create_key("a", 5)).create_key_response.unwrap();
     assert_eq!(om.refused(commit_key("a", &open, 5)).0, Status::NotAFile);
 }
+
+#[test]
+fn where_slashes_part_folders_a_key_below_a_folder_beside_a_file_of_its_name_is_committed() {
+    let mut om = Om::with_bucket(Legacy);
+    om.rules.filesystem_paths = true;
+    om.put("b", 10);
+    let open = om.ok(create_key("a/x", 5)).create_key_response.unwrap();
+    om.ok(rename_key("b", "a"));
+    om.ok(commit_key("a/x", &open, 5));
+}
