@@ -117,6 +117,8 @@ pub enum Answer {
     },
     /// A reply that was encoded on the way.
     Encoded(Bytes),
+    /// A listing to be encoded once the pipelines of its containers are known.
+    Page(Box<file::page::StatusPage>),
 }
 
 impl Answer {
@@ -391,6 +393,7 @@ pub fn read(request: &OmRequest, ns: &Namespace<'_>, caller: &Caller<'_>) -> Opt
         Ok(Read::Reply) => Answer::plain(reply),
         Ok(Read::Locate) => Answer::Message { reply, locate: true },
         Ok(Read::Encoded(bytes)) => Answer::Encoded(bytes),
+        Ok(Read::Page(page)) => Answer::Page(page),
         Err(failure) => {
             refuse(&mut reply, failure.into_error());
             Answer::plain(reply)
@@ -406,6 +409,8 @@ pub(crate) enum Read {
     Locate,
     /// It encoded the whole reply itself.
     Encoded(Bytes),
+    /// It lacks pipelines and the last encoding.
+    Page(Box<file::page::StatusPage>),
 }
 
 fn read_one(
@@ -458,7 +463,7 @@ fn read_one(
         }
         Type::ListStatus => {
             let body = body(request.list_status_request.as_deref(), name)?;
-            file::list::read(body, ns, reply)
+            file::list::read(body, ns, reply, old_clients::is_old(request))
         }
         Type::ListStatusLight => {
             let body = body(request.list_status_request.as_deref(), name)?;

@@ -19,63 +19,159 @@ use crate::layout::folder_as_key;
 use crate::namespace::Namespace;
 use crate::tables::{self, Table};
 
-/// The next step through deleted trees: at most `limit` rows change place. `None` when nothing is
-/// deleted.
+/// Where in the tables the work on deleted trees stands.
 ///
-/// # Errors
-/// The store failed.
-pub fn next_directories(
-    ns: &Namespace<'_>,
-    limit: usize,
-) -> Result<Option<PurgeDirectoriesRequest>, DbError> {
-    let mut request = PurgeDirectoriesRequest::default();
-    let mut left = limit;
-    for (row, folder) in first_rows(ns, &tables::DELETED_DIRECTORY, limit)? {
-        let Some((volume_id, bucket_id)) = ids_of(&row) else { continue };
-        if left == 0 {
-            break;
-        }
-        let below = tables::path_key(volume_id, bucket_id, folder.object_id.unwrap_or(0), "");
-        let full = |name: &str| format!("{}/{name}", folder.key_name);
-        let mut path = PurgePathRequest { volume_id, bucket_id, ..PurgePathRequest::default() };
-        let mut more = false;
-        each(ns, &tables::DIRECTORY, &below, |child| {
-            if left == 0 {
-                more = true;
-                return ControlFlow::Break(());
+/// Removed rows leave marks in the database until it is compacted, over which every scan from the begin
+/// of a big folder would go again. So the next step begins where the last one ended, and looks from the
+/// begin once more before it takes a folder for empty.
+#[derive(Clone, Default, Debug)]
+pub struct TreeWalk {
+    /// Up to here, rows of [`tables::DELETED_DIRECTORY`] were taken; their key, or empty.
+    after_folder: String,
+    /// The folder under way: its row, or empty.
+    folder: String,
+    /// Up to here its folders were taken, and its files; their keys, or empty.
+    after: [Vec<u8>; 2],
+}
+
+impl TreeWalk {
+    /// The next step: at most `limit` rows change place. `None` when nothing is deleted. The step must
+    /// have been applied before the next one is asked for; when it was not, a new walk is needed.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn next(
+        &mut self,
+        ns: &Namespace<'_>,
+        limit: usize,
+    ) -> Result<Option<PurgeDirectoriesRequest>, DbError> {
+        let mut request = PurgeDirectoriesRequest::default();
+        let (mut left, mut finished, mut may_begin_anew) = (limit, true, true);
+        while left > 0 && finished {
+            let Some((row, folder)) = self.next_folder(ns)? else {
+                // Folders that came meanwhile may lie before those that were taken.
+                may_begin_anew &= !self.after_folder.is_empty() && request.deleted_path.is_empty();
+                if !may_begin_anew {
+                    break;
+                }
+                may_begin_anew = false;
+                self.after_folder.clear();
+                continue;
+            };
+            let Some((volume_id, bucket_id)) = ids_of(&row) else {
+                self.after_folder = row;
+                continue;
+            };
+            let mut path = PurgePathRequest { volume_id, bucket_id, ..PurgePathRequest::default() };
+            finished = self.take_children(ns, &folder, &mut path, &mut left)?;
+            if finished {
+                left = left.saturating_sub(1);
+                self.folder.clear();
+                self.after = Default::default();
+                self.after_folder.clone_from(&row);
+                path.deleted_dir = Some(row);
+            } else {
+                self.folder = row;
             }
-            left -= 1;
-            let name = full(&child.name);
-            let names = (folder.volume_name.as_str(), folder.bucket_name.as_str());
-            path.mark_deleted_sub_dirs.push(folder_as_key(names, child, &name, ns.rules));
-            ControlFlow::Continue(())
-        })?;
-        each(ns, &tables::FILE, &below, |mut child: KeyInfo| {
-            if left == 0 {
-                more = true;
-                return ControlFlow::Break(());
+            let known =
+                request.bucket_name_infos.iter().any(|info| info.bucket_id == Some(bucket_id));
+            if !known {
+                request.bucket_name_infos.push(BucketNameInfo {
+                    volume_id: Some(volume_id),
+                    bucket_id: Some(bucket_id),
+                    volume_name: Some(folder.volume_name.clone()),
+                    bucket_name: Some(folder.bucket_name.clone()),
+                });
             }
-            left -= 1;
-            child.key_name = full(&child.key_name);
-            path.deleted_sub_files.push(child);
-            ControlFlow::Continue(())
-        })?;
-        if !more {
-            left = left.saturating_sub(1);
-            path.deleted_dir = Some(row);
+            request.deleted_path.push(path);
         }
-        let known = request.bucket_name_infos.iter().any(|info| info.bucket_id == Some(bucket_id));
-        if !known {
-            request.bucket_name_infos.push(BucketNameInfo {
-                volume_id: Some(volume_id),
-                bucket_id: Some(bucket_id),
-                volume_name: Some(folder.volume_name.clone()),
-                bucket_name: Some(folder.bucket_name.clone()),
-            });
-        }
-        request.deleted_path.push(path);
+        Ok((!request.deleted_path.is_empty()).then_some(request))
     }
-    Ok((!request.deleted_path.is_empty()).then_some(request))
+
+    /// The folder under way, else the first one behind those that were taken.
+    fn next_folder(&mut self, ns: &Namespace<'_>) -> Result<Option<(String, KeyInfo)>, DbError> {
+        if !self.folder.is_empty() {
+            if let Some(folder) = ns.get(&tables::DELETED_DIRECTORY, self.folder.as_bytes())? {
+                return Ok(Some((self.folder.clone(), folder)));
+            }
+            self.folder.clear();
+            self.after = Default::default();
+        }
+        let mut found = None;
+        let after = self.after_folder.as_bytes();
+        each_row(ns, &tables::DELETED_DIRECTORY, b"/", after, |row, folder| {
+            found = Some((row, folder));
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
+
+    /// Takes up to `left` rows below a folder; true when none remains.
+    fn take_children(
+        &mut self,
+        ns: &Namespace<'_>,
+        folder: &KeyInfo,
+        path: &mut PurgePathRequest,
+        left: &mut usize,
+    ) -> Result<bool, DbError> {
+        let (volume, bucket) = (path.volume_id, path.bucket_id);
+        let below = tables::path_key(volume, bucket, folder.object_id.unwrap_or(0), "");
+        let full = |name: &str| format!("{}/{name}", folder.key_name);
+        let names = (folder.volume_name.as_str(), folder.bucket_name.as_str());
+        loop {
+            let from_the_begin = self.after.iter().all(Vec::is_empty);
+            let taken = path.mark_deleted_sub_dirs.len() + path.deleted_sub_files.len();
+            let mut more = false;
+            let [after_folder, after_file] = &mut self.after;
+            take(ns, &tables::DIRECTORY, &below, after_folder, left, &mut more, |child| {
+                let name = full(&child.name);
+                path.mark_deleted_sub_dirs.push(folder_as_key(names, child, &name, ns.rules));
+            })?;
+            take(ns, &tables::FILE, &below, after_file, left, &mut more, |mut child: KeyInfo| {
+                child.key_name = full(&child.key_name);
+                path.deleted_sub_files.push(child);
+            })?;
+            if more {
+                return Ok(false);
+            }
+            let now = path.mark_deleted_sub_dirs.len() + path.deleted_sub_files.len();
+            if from_the_begin {
+                return Ok(true);
+            }
+            if now > taken {
+                // What was taken just now is still there for whoever begins anew.
+                return Ok(false);
+            }
+            self.after = Default::default();
+        }
+    }
+}
+
+/// Takes rows behind `after` while there is room; sets `more` where there is none for a row.
+fn take<V: prost::Message + Default>(
+    ns: &Namespace<'_>,
+    table: &Table<V>,
+    below: &[u8],
+    after: &mut Vec<u8>,
+    left: &mut usize,
+    more: &mut bool,
+    mut took: impl FnMut(V),
+) -> Result<(), DbError> {
+    let mut last = None;
+    each_row(ns, table, below, after, |row, child| {
+        if *left == 0 {
+            *more = true;
+            return ControlFlow::Break(());
+        }
+        *left -= 1;
+        took(child);
+        last = Some(row);
+        ControlFlow::Continue(())
+    })?;
+    if let Some(row) = last {
+        *after = row.into_bytes();
+    }
+    Ok(())
 }
 
 /// Open keys untouched since `before` (ms since 1970), at most `limit` of each kind: one request for
@@ -95,7 +191,7 @@ pub fn expired_open_keys(
     ] {
         let mut expired: BTreeMap<(String, String), Vec<OpenKey>> = BTreeMap::new();
         let mut count = 0;
-        each_row(ns, table, b"/", |row, key: KeyInfo| {
+        each_row(ns, table, b"/", b"", |row, key: KeyInfo| {
             // Overwriting keeps the creation time of the old key; opening and every new block set
             // the modification time.
             // What an hsync made visible must be committed, not given up.
@@ -141,7 +237,7 @@ pub fn abandoned_files(
         [(&tables::OPEN_KEY, &tables::KEY), (&tables::OPEN_FILE, &tables::FILE)]
     {
         let mut rows = Vec::new();
-        each_row(ns, open_keys, b"/", |row, open: KeyInfo| {
+        each_row(ns, open_keys, b"/", b"", |row, open: KeyInfo| {
             let recovering = key::metadata(&open, key::mark::LEASE_RECOVERY).is_some();
             if let Some(client) = key::hsync_client(&open)
                 && !key::is_dead(&open)
@@ -196,7 +292,7 @@ pub fn expired_uploads(
 ) -> Result<Option<MultipartUploadsExpiredAbortRequest>, DbError> {
     let mut expired: BTreeMap<(String, String), Vec<ExpiredMultipartUploadInfo>> = BTreeMap::new();
     let mut parts = 0;
-    each_row(ns, &tables::MULTIPART_INFO, b"/", |row, upload: MultipartKeyInfo| {
+    each_row(ns, &tables::MULTIPART_INFO, b"/", b"", |row, upload: MultipartKeyInfo| {
         let mut names = row.splitn(4, '/').skip(1);
         if upload.creation_time <= before
             && let (Some(volume), Some(bucket)) = (names.next(), names.next())
@@ -223,36 +319,18 @@ fn ids_of(row: &str) -> Option<(u64, u64)> {
     Some((id()?, id()?))
 }
 
-fn first_rows(
-    ns: &Namespace<'_>,
-    table: &Table<KeyInfo>,
-    limit: usize,
-) -> Result<Vec<(String, KeyInfo)>, DbError> {
-    let mut rows = Vec::new();
-    each_row(ns, table, b"/", |row, value| {
-        rows.push((row, value));
-        if rows.len() >= limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    Ok(rows)
-}
-
-fn each<V: prost::Message + Default>(
-    ns: &Namespace<'_>,
-    table: &Table<V>,
-    prefix: &[u8],
-    mut visit: impl FnMut(V) -> ControlFlow<()>,
-) -> Result<(), DbError> {
-    each_row(ns, table, prefix, |_, value| visit(value))
-}
-
+/// Shows the rows that begin with `prefix`, behind `after` unless that is empty.
 fn each_row<V: prost::Message + Default>(
     ns: &Namespace<'_>,
     table: &Table<V>,
     prefix: &[u8],
+    after: &[u8],
     mut visit: impl FnMut(String, V) -> ControlFlow<()>,
 ) -> Result<(), DbError> {
     let mut broken = None;
-    ns.scan_prefix(table.slot, prefix, None, &mut |key, value| match table
+    let from = [after, &[0]].concat();
+    let from = (!after.is_empty()).then_some(from.as_slice());
+    ns.scan_prefix(table.slot, prefix, from, &mut |key, value| match table
         .decode(key, bytes::Bytes::copy_from_slice(value))
     {
         Ok(value) => visit(String::from_utf8_lossy(key).into_owned(), value),

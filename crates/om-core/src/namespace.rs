@@ -7,6 +7,7 @@ use bytes::Bytes;
 use om_proto::{BucketInfo, OzoneAclInfo, Status, VolumeInfo};
 use ozone_db::{DbError, Range, prefix_end};
 use prost::Message;
+use rustc_hash::FxHashMap;
 
 use crate::cache::{Change, Resident, TableCache};
 use crate::error::Failure;
@@ -16,6 +17,10 @@ use crate::tables::{self, Table};
 
 /// Links may lead to links; longer chains count as loops.
 const LINK_HOPS_MAX: usize = 64;
+
+/// Edits above which they are found by their keys instead of by going through them: purges and batches
+/// have thousands.
+const EDITS_SEARCHED_MAX: usize = 32;
 
 /// Where in the log a request stands.
 #[derive(Clone, Copy, Debug)]
@@ -42,12 +47,14 @@ pub struct Namespace<'a> {
     /// Settings.
     pub rules: &'a Rules,
     edits: Vec<Change>,
+    /// Position of the last edit of each row, by table; empty while there are few edits.
+    last_edits: Vec<FxHashMap<Bytes, usize>>,
 }
 
 impl<'a> Namespace<'a> {
     /// A view without edits.
     pub fn new(cache: &'a TableCache, rules: &'a Rules) -> Self {
-        Self { cache, rules, edits: Vec::new() }
+        Self { cache, rules, edits: Vec::new(), last_edits: Vec::new() }
     }
 
     /// The edits, for [`TableCache::apply`].
@@ -75,10 +82,33 @@ impl<'a> Namespace<'a> {
     /// # Errors
     /// The store failed.
     pub fn get_bytes(&self, slot: usize, key: &[u8]) -> Result<Option<Bytes>, DbError> {
-        let edited = self.edits.iter().rev().find(|edit| edit.slot == slot && edit.key == key);
-        match edited {
+        match self.edit_of(slot, key) {
             Some(edit) => Ok(edit.value.clone()),
             None => self.cache.get(slot, key),
+        }
+    }
+
+    /// The last edit of a row.
+    fn edit_of(&self, slot: usize, key: &[u8]) -> Option<&Change> {
+        match self.last_edits.get(slot) {
+            Some(last) => last.get(key).map(|position| &self.edits[*position]),
+            None => self.edits.iter().rev().find(|edit| edit.slot == slot && edit.key == key),
+        }
+    }
+
+    fn edit(&mut self, change: Change) {
+        self.edits.push(change);
+        let position = self.edits.len() - 1;
+        let unknown = if !self.last_edits.is_empty() {
+            position
+        } else if self.edits.len() > EDITS_SEARCHED_MAX {
+            self.last_edits.resize_with(tables::ALL.len(), FxHashMap::default);
+            0
+        } else {
+            return;
+        };
+        for (position, edit) in self.edits.iter().enumerate().skip(unknown) {
+            self.last_edits[edit.slot].insert(edit.key.clone(), position);
         }
     }
 
@@ -98,7 +128,7 @@ impl<'a> Namespace<'a> {
         value: &V,
     ) {
         let value = Some(Bytes::from(value.encode_to_vec()));
-        self.edits.push(Change::new(table.slot, key, value));
+        self.edit(Change::new(table.slot, key, value));
     }
 
     /// Inserts a row whose key was never used before. If it is removed before it is flushed, the
@@ -110,12 +140,12 @@ impl<'a> Namespace<'a> {
         value: &V,
     ) {
         let value = Some(Bytes::from(value.encode_to_vec()));
-        self.edits.push(Change { is_new: true, ..Change::new(table.slot, key, value) });
+        self.edit(Change { is_new: true, ..Change::new(table.slot, key, value) });
     }
 
     /// Removes a row.
     pub fn remove<V>(&mut self, table: &Table<V>, key: impl Into<Bytes>) {
-        self.edits.push(Change::new(table.slot, key, None));
+        self.edit(Change::new(table.slot, key, None));
     }
 
     /// Shows rows whose keys begin with `prefix`, in order, from `start` on (inclusive; the prefix
@@ -254,7 +284,7 @@ impl<'a> Namespace<'a> {
         rows: &Resident<V>,
         key: &[u8],
     ) -> Result<Option<Arc<V>>, DbError> {
-        if self.edits.iter().any(|edit| edit.slot == table.slot && edit.key == key) {
+        if self.edit_of(table.slot, key).is_some() {
             return Ok(self.get(table, key)?.map(Arc::new));
         }
         if let Some(row) = rows.get(key) {
@@ -298,11 +328,40 @@ impl<'a> Namespace<'a> {
         let key = tables::bucket_key(&info.volume_name, &info.bucket_name);
         let value = Some(Bytes::from(info.encode_to_vec()));
         let decoded = Some(info.clone());
-        self.edits.push(Change { decoded, ..Change::new(tables::BUCKET.slot, key, value) });
+        self.edit(Change { decoded, ..Change::new(tables::BUCKET.slot, key, value) });
     }
 
     /// Writes a volume's row back.
     pub fn put_volume(&mut self, info: &VolumeInfo) {
         self.put(&tables::VOLUME, tables::volume_key(&info.volume), info);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ozone_db::MemoryStore;
+
+    use super::*;
+
+    #[test]
+    fn a_transaction_sees_its_last_edit_of_a_row_however_many_there_are() {
+        let cache = TableCache::new(Arc::new(MemoryStore::default()));
+        let rules = Rules::default();
+        let mut ns = Namespace::new(&cache, &rules);
+        let row = |n: usize| tables::volume_key(&n.to_string());
+        let volume = |volume: &str| VolumeInfo { volume: volume.into(), ..VolumeInfo::default() };
+        for n in 0..3 * EDITS_SEARCHED_MAX {
+            ns.put(&tables::VOLUME, row(n), &volume("first"));
+            // Another table's row of this key is another row.
+            ns.remove(&tables::BUCKET, row(n));
+            assert_eq!(ns.get(&tables::VOLUME, &row(n)).unwrap().unwrap().volume, "first");
+            ns.put(&tables::VOLUME, row(n / 2), &volume("again"));
+            assert_eq!(ns.get(&tables::VOLUME, &row(n / 2)).unwrap().unwrap().volume, "again");
+            ns.remove(&tables::VOLUME, row(n / 3));
+            assert_eq!(ns.get(&tables::VOLUME, &row(n / 3)).unwrap(), None);
+            assert_eq!(ns.get(&tables::BUCKET, &row(n)).unwrap(), None);
+        }
+        let last = 3 * EDITS_SEARCHED_MAX - 1;
+        assert_eq!(ns.get(&tables::VOLUME, &row(last)).unwrap().unwrap().volume, "first");
     }
 }

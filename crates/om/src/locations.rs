@@ -4,11 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use hdds_client::scm::{ScmClient, ScmError};
 use hdds_proto::hdds::{ContainerWithPipeline, Pipeline};
 use hdds_types::ContainerId;
 use om_proto::{KeyInfo, KeyLocation};
 use parking_lot::Mutex;
+use prost::Message;
 
 /// Ports of a datanode that clients need (`DatanodeDetails.IO_PORTS`).
 const CLIENT_PORTS: [&str; 3] = ["RATIS", "STANDALONE", "RATIS_DATASTREAM"];
@@ -23,7 +25,13 @@ pub struct Locations {
     scm: ScmClient,
     entries_max: usize,
     ttl: Duration,
-    known: Mutex<HashMap<i64, (Instant, Arc<Pipeline>)>>,
+    known: Mutex<HashMap<i64, (Instant, Arc<Known>)>>,
+}
+
+/// Where a container is, in both forms.
+struct Known {
+    pipeline: Pipeline,
+    encoded: Bytes,
 }
 
 impl Locations {
@@ -56,20 +64,35 @@ impl Locations {
         refresh: bool,
     ) -> Result<(), ScmError> {
         let containers: BTreeSet<i64> = blocks.iter().map(|block| container_of(block)).collect();
-        let mut found = self.find(containers, refresh).await?;
+        let found = self.find(containers, refresh).await?;
         for block in &mut blocks {
-            if let Some(pipeline) = found.get_mut(&container_of(block)) {
-                block.pipeline = Some(Pipeline::clone(pipeline));
+            if let Some(pipeline) = found.get(&container_of(block)) {
+                block.pipeline = Some(pipeline.pipeline.clone());
             }
         }
         Ok(())
+    }
+
+    /// The encoded pipelines of containers.
+    ///
+    /// # Errors
+    /// As of [`Self::fill`].
+    pub async fn encoded(
+        &self,
+        containers: &BTreeSet<i64>,
+    ) -> Result<HashMap<i64, Bytes>, ScmError> {
+        if containers.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let found = self.find(containers.clone(), false).await?;
+        Ok(found.into_iter().map(|(container, known)| (container, known.encoded.clone())).collect())
     }
 
     async fn find(
         &self,
         containers: BTreeSet<i64>,
         refresh: bool,
-    ) -> Result<HashMap<i64, Arc<Pipeline>>, ScmError> {
+    ) -> Result<HashMap<i64, Arc<Known>>, ScmError> {
         let now = Instant::now();
         let mut found = HashMap::with_capacity(containers.len());
         let mut missing = Vec::new();
@@ -97,7 +120,8 @@ impl Locations {
             let container = answer.container_info.container_id;
             let mut pipeline = answer.pipeline;
             for_clients(&mut pipeline);
-            let pipeline = Arc::new(pipeline);
+            let encoded = Bytes::from(pipeline.encode_to_vec());
+            let pipeline = Arc::new(Known { pipeline, encoded });
             known.insert(container, (now, pipeline.clone()));
             found.insert(container, pipeline);
         }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hadoop_rpc::server::{CallContext, Placement, Protocol, RpcError};
 use hadoop_rpc::trace;
+use hdds_client::scm::ScmError;
 use om_core::command::{self, Answer};
 use om_core::{Namespace, OmError};
 use om_proto::{
@@ -147,17 +148,17 @@ impl Service {
                     let refresh = wants_refresh(request);
                     let filled = self.locations.fill(command::keys_in(&mut reply), refresh).await;
                     if let Err(error) = filled {
-                        let mut refusal = command::reply_to(request);
-                        let message = error.to_string();
-                        command::refuse(
-                            &mut refusal,
-                            OmError::new(Status::ScmGetPipelineException, message),
-                        );
-                        reply = refusal;
+                        reply = unlocated(request, &error);
                     }
                 }
                 Ok(encode(&reply))
             }
+            Some(Answer::Page(page)) => match self.locations.encoded(page.containers()).await {
+                Ok(known) => page
+                    .encode(&|container| known.get(&container).cloned())
+                    .map_err(|error| RpcError::io(format!("a row of a listing: {error}"))),
+                Err(error) => Ok(encode(&unlocated(request, &error))),
+            },
         }
     }
 }
@@ -225,6 +226,14 @@ impl Service {
         };
         answer.map_err(|error| OmError::new(Status::InternalError, error.to_string()))
     }
+}
+
+/// The answer when SCM does not tell where containers are.
+fn unlocated(request: &OmRequest, error: &ScmError) -> Box<OmResponse> {
+    let mut refusal = command::reply_to(request);
+    let error = OmError::new(Status::ScmGetPipelineException, error.to_string());
+    command::refuse(&mut refusal, error);
+    refusal
 }
 
 fn wants_refresh(request: &OmRequest) -> bool {

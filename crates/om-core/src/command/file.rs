@@ -5,6 +5,7 @@ pub mod create_file;
 pub(crate) mod light;
 pub mod list;
 pub mod lookup;
+pub mod page;
 pub mod purge_directories;
 pub mod status;
 

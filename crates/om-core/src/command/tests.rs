@@ -105,6 +105,7 @@ impl Om {
         match super::read(&request, &self.ns(), &self.caller()).unwrap() {
             Answer::Message { reply, .. } => *reply,
             Answer::Encoded(bytes) => OmResponse::decode(bytes).unwrap(),
+            Answer::Page(page) => OmResponse::decode(page.encode(&|_| None).unwrap()).unwrap(),
         }
     }
 

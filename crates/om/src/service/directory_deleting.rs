@@ -1,51 +1,53 @@
 //! Takes deleted trees apart, level by level (`DirectoryDeletingService`).
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use om_core::{Namespace, deletion};
-use om_proto::{OmRequest, Type};
+use om_core::Namespace;
+use om_core::deletion::TreeWalk;
+use om_proto::{OmRequest, PurgeDirectoriesRequest, Type};
 use tokio_util::sync::CancellationToken;
 
 use super::Stopped;
 use crate::server::Service;
 
-/// Rows that one entry of the log moves at most, so that writers between are not held up.
-const ROWS_PER_REQUEST_MAX: usize = 1_000;
+/// Rows that one entry of the log moves at most. Applying them takes about 10 µs each, and whoever
+/// writes meanwhile waits.
+const ROWS_PER_REQUEST_MAX: usize = 500;
+/// Longest pause after a request; it lasts as long as the request took, so that writers get their share.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// Works until stopped.
 pub async fn run(service: Arc<Service>, stop: CancellationToken) {
+    let mut walk = TreeWalk::default();
     while service.next_round(service.settings.directory_deleting_interval, &stop).await {
-        match round(&service, &stop).await {
+        match round(&service, &mut walk, &stop).await {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "deleted trees were taken apart"),
-            Err(error) => tracing::warn!(%error, "deleted trees stay for the next round"),
+            Err(error) => {
+                tracing::warn!(%error, "deleted trees stay for the next round");
+                walk = TreeWalk::default();
+            }
         }
     }
 }
 
-async fn round(service: &Service, stop: &CancellationToken) -> Result<usize, Stopped> {
+async fn round(
+    service: &Arc<Service>,
+    walk: &mut TreeWalk,
+    stop: &CancellationToken,
+) -> Result<usize, Stopped> {
     let mut left = service.settings.directory_deleting_limit;
     let mut moved = 0;
     while left > 0 && !stop.is_cancelled() {
-        let plan = {
-            let namespace = Namespace::new(&service.cache, &service.settings.rules);
-            deletion::next_directories(&namespace, left.min(ROWS_PER_REQUEST_MAX))?
-        };
-        let Some(plan) = plan else { break };
+        let begun = Instant::now();
+        let Some(plan) = next(service, walk, left.min(ROWS_PER_REQUEST_MAX)).await? else { break };
         let parts = [
             plan.deleted_path.iter().filter(|path| path.deleted_dir.is_some()).count(),
             plan.deleted_path.iter().map(|path| path.mark_deleted_sub_dirs.len()).sum(),
             plan.deleted_path.iter().map(|path| path.deleted_sub_files.len()).sum(),
         ];
-        let rows: usize = plan
-            .deleted_path
-            .iter()
-            .map(|path| {
-                path.deleted_sub_files.len()
-                    + path.mark_deleted_sub_dirs.len()
-                    + usize::from(path.deleted_dir.is_some())
-            })
-            .sum();
+        let rows: usize = parts.iter().sum();
         service
             .must_write(OmRequest {
                 cmd_type: Type::PurgeDirectories.into(),
@@ -58,6 +60,24 @@ async fn round(service: &Service, stop: &CancellationToken) -> Result<usize, Sto
         }
         moved += rows;
         left = left.saturating_sub(rows.max(1));
+        tokio::time::sleep(begun.elapsed().min(PAUSE_MAX)).await;
     }
     Ok(moved)
+}
+
+/// The next step. It reads the disk, therefore not on the async runtime.
+async fn next(
+    service: &Arc<Service>,
+    walk: &mut TreeWalk,
+    limit: usize,
+) -> Result<Option<PurgeDirectoriesRequest>, Stopped> {
+    let service = service.clone();
+    let mut ahead = walk.clone();
+    let planned = tokio::task::spawn_blocking(move || {
+        let namespace = Namespace::new(&service.cache, &service.settings.rules);
+        ahead.next(&namespace, limit).map(|plan| (ahead, plan))
+    });
+    let (ahead, plan) = planned.await??;
+    *walk = ahead;
+    Ok(plan)
 }

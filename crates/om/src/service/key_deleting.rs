@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use hdds_proto::block::KeyBlocks;
 use om_core::{Namespace, key, replication, tables};
@@ -18,6 +19,11 @@ use crate::server::Service;
 
 /// Blocks handed to SCM in one request at most.
 const BLOCKS_PER_REQUEST_MAX: usize = 20_000;
+/// Keys of one request, to SCM and in one entry of the log, at most: whoever writes meanwhile waits for
+/// it to be applied.
+const KEYS_PER_REQUEST_MAX: usize = 1_000;
+/// Longest pause after a request; it lasts as long as the request took, so that writers get their share.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// A row of the deleted table.
 struct Deleted {
@@ -37,17 +43,23 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     }
 }
 
-async fn round(service: &Service, stop: &CancellationToken) -> Result<usize, Stopped> {
+async fn round(service: &Arc<Service>, stop: &CancellationToken) -> Result<usize, Stopped> {
     let mut left = service.settings.key_deleting_limit;
     let mut start = Vec::new();
     let mut purged = 0;
     while left > 0 && !stop.is_cancelled() {
-        let rows = next_rows(service, &start, left)?;
+        let begun = Instant::now();
+        // It reads the disk, therefore not on the async runtime.
+        let (reader, from) = (service.clone(), start);
+        let limit = left.min(KEYS_PER_REQUEST_MAX);
+        let read = tokio::task::spawn_blocking(move || next_rows(&reader, &from, limit));
+        let rows = read.await??;
         let Some(last) = rows.last() else { break };
         start = last.row.clone().into_bytes();
         start.push(0);
         left = left.saturating_sub(rows.len());
         purged += reclaim(service, rows).await?;
+        tokio::time::sleep(begun.elapsed().min(PAUSE_MAX)).await;
     }
     Ok(purged)
 }

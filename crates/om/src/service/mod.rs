@@ -21,6 +21,8 @@ pub(crate) enum Stopped {
     Raft(#[from] RpcError),
     #[error("the namespace refused: {0}")]
     Refused(String),
+    #[error("a step of it did not end: {0}")]
+    Task(#[from] tokio::task::JoinError),
 }
 
 impl crate::server::Service {

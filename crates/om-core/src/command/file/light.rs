@@ -9,7 +9,7 @@ use crate::command::key::list::put_bytes;
 /// What becomes of a field of `KeyInfo`: its number in `BasicKeyInfo`.
 fn target(field: u32) -> Option<u32> {
     match field {
-        3 => Some(1),   // keyName
+        KEY_NAME => Some(1),
         4 => Some(2),   // dataSize
         8 => Some(3),   // creationTime
         9 => Some(4),   // modificationTime
@@ -22,14 +22,20 @@ fn target(field: u32) -> Option<u32> {
     }
 }
 
+const KEY_NAME: u32 = 3;
 const METADATA: u32 = 11;
 const ENCRYPTION: u32 = 12;
 
-/// Appends the row as a `BasicKeyInfo` in field `into`.
+/// Appends the row as a `BasicKeyInfo` in field `into`, under another name if one is given.
 ///
 /// # Errors
 /// The bytes are no `KeyInfo`.
-pub(crate) fn put_row(to: &mut Vec<u8>, into: u32, key: &[u8]) -> Result<(), CodecError> {
+pub(crate) fn put_row(
+    to: &mut Vec<u8>,
+    into: u32,
+    key: &[u8],
+    name: Option<&str>,
+) -> Result<(), CodecError> {
     let mut row = Vec::with_capacity(192);
     let mut encrypted = false;
     let mut rest = key;
@@ -52,6 +58,7 @@ pub(crate) fn put_row(to: &mut Vec<u8>, into: u32, key: &[u8]) -> Result<(), Cod
                         }
                     }
                     ENCRYPTION => encrypted = true,
+                    KEY_NAME => put_bytes(&mut row, 1, name.map_or(bytes, str::as_bytes)),
                     field => {
                         if let Some(field) = target(field) {
                             put_bytes(&mut row, field, bytes);
@@ -68,7 +75,7 @@ pub(crate) fn put_row(to: &mut Vec<u8>, into: u32, key: &[u8]) -> Result<(), Cod
     Ok(())
 }
 
-fn take<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], CodecError> {
+pub(super) fn take<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], CodecError> {
     let length = decode_varint(rest).map_err(|error| malformed(&error))?;
     let split = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
     let Some((bytes, tail)) = split else {
@@ -94,7 +101,7 @@ fn etag(pair: &[u8]) -> Result<Option<&[u8]>, CodecError> {
     Ok(value.filter(|_| key == b"ETag"))
 }
 
-fn malformed(error: &prost::DecodeError) -> CodecError {
+pub(super) fn malformed(error: &prost::DecodeError) -> CodecError {
     CodecError(error.to_string())
 }
 
@@ -145,10 +152,10 @@ mod tests {
             ..KeyInfo::default()
         };
         let mut page = Vec::new();
-        put_row(&mut page, 1, &key.encode_to_vec()).unwrap();
+        put_row(&mut page, 1, &key.encode_to_vec(), None).unwrap();
         let page = ListKeysLightResponse::decode(page.as_slice()).unwrap();
         assert_eq!(page.basic_key_info, [of_key(key.clone())]);
         let row = key.encode_to_vec();
-        assert!(put_row(&mut Vec::new(), 1, &row[..row.len() - 1]).is_err());
+        assert!(put_row(&mut Vec::new(), 1, &row[..row.len() - 1], None).is_err());
     }
 }

@@ -3,15 +3,18 @@
 //! `startKey` is returned too when it exists; clients drop what they have seen. In flat layouts a
 //! level is carved out of the names: everything below a first-level folder counts as that folder.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
+use bytes::Bytes;
 use om_proto::{
     KeyInfo, ListStatusLightResponse, ListStatusRequest, ListStatusResponse, OmResponse,
     OzoneFileStatusProto, OzoneFileStatusProtoLight, Status,
 };
 use ozone_db::DbError;
+use prost::Message;
 
+use super::page::{Form, StatusPage};
 use super::{light, status};
 use crate::command::Read;
 use crate::command::key::lookup;
@@ -19,18 +22,36 @@ use crate::error::Failure;
 use crate::layout::{Bucket, Leaf, folder_as_key};
 use crate::names;
 use crate::namespace::Namespace;
-use crate::tables;
+use crate::tables::{self, Table};
 
 /// One child, and whether it is a folder.
 pub(crate) type Child = (KeyInfo, bool);
+
+/// What a request asks for.
+enum Found {
+    /// A level of a tree: its rows are copied into the reply.
+    Level(Box<Level>),
+    /// Anything else.
+    Children(Vec<Child>),
+}
 
 pub(crate) fn read(
     request: &ListStatusRequest,
     ns: &Namespace<'_>,
     reply: &mut OmResponse,
+    is_old: bool,
 ) -> Result<Read, Failure> {
     let block_bytes = ns.rules.block_bytes;
-    let statuses = children(request, ns)?
+    let children = match find(request, ns)? {
+        Found::Level(level) if !is_old => {
+            let locate = lookup::locate(&request.key_args);
+            let form = Form::Full { locate: matches!(locate, Read::Locate) };
+            return Ok(Read::Page(level.page(ns, reply, form)?));
+        }
+        Found::Level(level) => level.children(ns)?,
+        Found::Children(children) => children,
+    };
+    let statuses = children
         .into_iter()
         .map(|(key, is_folder)| OzoneFileStatusProto {
             block_size: Some(block_size(&key, is_folder, block_bytes)),
@@ -48,7 +69,11 @@ pub(crate) fn read_light(
     reply: &mut OmResponse,
 ) -> Result<Read, Failure> {
     let block_bytes = ns.rules.block_bytes;
-    let statuses = children(request, ns)?
+    let children = match find(request, ns)? {
+        Found::Level(level) => return Ok(Read::Page(level.page(ns, reply, Form::Light)?)),
+        Found::Children(children) => children,
+    };
+    let statuses = children
         .into_iter()
         .map(|(mut key, is_folder)| OzoneFileStatusProtoLight {
             volume_name: Some(std::mem::take(&mut key.volume_name)),
@@ -68,17 +93,25 @@ fn block_size(key: &KeyInfo, is_folder: bool, block_bytes: u64) -> u64 {
     if is_marker { 0 } else { block_bytes }
 }
 
+/// The rows that a request asks for, decoded.
 pub(crate) fn children(
     request: &ListStatusRequest,
     ns: &Namespace<'_>,
 ) -> Result<Vec<Child>, Failure> {
+    match find(request, ns)? {
+        Found::Level(level) => level.children(ns),
+        Found::Children(children) => Ok(children),
+    }
+}
+
+fn find(request: &ListStatusRequest, ns: &Namespace<'_>) -> Result<Found, Failure> {
     let args = &request.key_args;
     let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
     let max = usize::try_from(request.num_entries)
         .unwrap_or(usize::MAX)
         .min(ns.rules.list_status_rows_max);
     if max == 0 {
-        return Ok(Vec::new());
+        return Ok(Found::Children(Vec::new()));
     }
     if request.recursive && bucket.layout.is_tree() {
         let message = "Recursive listing is not supported on FILE_SYSTEM_OPTIMIZED buckets";
@@ -88,28 +121,28 @@ pub(crate) fn children(
     let partial = request.allow_partial_prefix.unwrap_or(false);
     if bucket.layout.is_tree() {
         let start = bucket.key_name(&request.start_key);
-        in_tree(ns, &bucket, &name, &start, max, partial)
+        in_tree(ns, bucket, &name, &start, max, partial)
     } else {
         // As it is: its slash tells a folder from a file of the same name.
-        in_flat(ns, &bucket, &name, &request.start_key, max, request.recursive)
+        in_flat(ns, &bucket, &name, &request.start_key, max, request.recursive).map(Found::Children)
     }
 }
 
 fn in_tree(
     ns: &Namespace<'_>,
-    bucket: &Bucket,
+    bucket: Bucket,
     name: &str,
     start: &str,
     max: usize,
     partial: bool,
-) -> Result<Vec<Child>, Failure> {
+) -> Result<Found, Failure> {
     let leaf = if name.is_empty() { None } else { Some(bucket.walk(ns, name, true)?.leaf) };
     let (folder, id, prefix) = match leaf {
         None => ("", bucket.id(), ""),
         Some(Leaf::Folder(info)) => (name, info.object_id.unwrap_or(0), ""),
-        Some(Leaf::File(file)) => return Ok(vec![(file, false)]),
+        Some(Leaf::File(file)) => return Ok(Found::Children(vec![(file, false)])),
         Some(Leaf::Free | Leaf::BelowFile(_)) if !partial => {
-            return Err(super::not_found(bucket, name));
+            return Err(super::not_found(&bucket, name));
         }
         Some(Leaf::Free | Leaf::BelowFile(_)) => {
             let parent = names::parent(name).unwrap_or("");
@@ -121,12 +154,16 @@ fn in_tree(
                     Leaf::Free | Leaf::File(_) | Leaf::BelowFile(_) => None,
                 }
             };
-            let Some(id) = id else { return Ok(Vec::new()) };
+            let Some(id) = id else { return Ok(Found::Children(Vec::new())) };
             (parent, id, names::leaf(name))
         }
     };
-    let Some(first) = first_child(folder, start) else { return Ok(Vec::new()) };
-    level_of(ns, bucket, folder, id, prefix, first, max)
+    let Some(first) = first_child(folder, start) else { return Ok(Found::Children(Vec::new())) };
+    let below = bucket.rows_below(id);
+    let row = |name: &str| [below.as_slice(), name.as_bytes()].concat();
+    let (prefix, from) = (row(prefix), row(first));
+    let folder = folder.to_owned();
+    Ok(Found::Level(Box::new(Level { bucket, folder, below, prefix, from, max })))
 }
 
 /// The name of the child of `folder` at which `start` lies; `None` when all children lie before.
@@ -144,61 +181,137 @@ fn first_child<'a>(folder: &str, start: &'a str) -> Option<&'a str> {
     }
 }
 
-fn level_of(
-    ns: &Namespace<'_>,
-    bucket: &Bucket,
-    folder: &str,
-    id: u64,
-    prefix: &str,
-    first: &str,
+/// What lies in one folder of a tree.
+struct Level {
+    bucket: Bucket,
+    /// Full name of the folder; empty for the bucket itself.
+    folder: String,
+    /// What the rows of all children begin with.
+    below: Vec<u8>,
+    /// What the rows asked for begin with.
+    prefix: Vec<u8>,
+    /// The first row asked for.
+    from: Vec<u8>,
+    /// Children returned at most.
     max: usize,
-) -> Result<Vec<Child>, Failure> {
-    let below = bucket.rows_below(id);
-    let row = |name: &str| [below.as_slice(), name.as_bytes()].concat();
-    let (rows, from) = (row(prefix), row(first));
-    let full = |name: &str| {
-        if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
-    };
-    // Names of folders and files never coincide, so that a map merges both in order.
-    let mut level: BTreeMap<Vec<u8>, Child> = BTreeMap::new();
-    let mut broken: Option<DbError> = None;
-    let mut count = 0;
-    ns.scan_prefix(tables::DIRECTORY.slot, &rows, Some(&from), &mut |key, value| {
-        match tables::DIRECTORY.decode(key, value.to_vec().into()) {
-            Ok(child) => {
-                let name = full(&child.name);
-                let child = folder_as_key(bucket.names(), child, &name, ns.rules);
-                level.insert(key.to_vec(), (child, true));
+}
+
+/// A row of a level.
+struct Row<'a> {
+    key: &'a [u8],
+    value: &'a [u8],
+    is_folder: bool,
+}
+
+impl Level {
+    /// Shows the first rows of both tables in one order.
+    fn visit(
+        &self,
+        ns: &Namespace<'_>,
+        take: &mut dyn FnMut(Row<'_>) -> Result<(), DbError>,
+    ) -> Result<(), DbError> {
+        let mut folders = VecDeque::new();
+        self.scan(ns, &tables::DIRECTORY, &mut |key, value| {
+            folders.push_back((key.to_vec(), value.to_vec()));
+            Ok(folders.len() < self.max)
+        })?;
+        let (mut taken, max) = (0, self.max);
+        // Those before a file, or all.
+        let mut folders_before =
+            |key: Option<&[u8]>,
+             taken: &mut usize,
+             take: &mut dyn FnMut(Row<'_>) -> Result<(), DbError>| {
+                let is_before = |first: &mut (Vec<u8>, _)| key.is_none_or(|key| *first.0 < *key);
+                while *taken < max
+                    && let Some((key, value)) = folders.pop_front_if(is_before)
+                {
+                    take(Row { key: &key, value: &value, is_folder: true })?;
+                    *taken += 1;
+                }
+                Ok::<(), DbError>(())
+            };
+        self.scan(ns, &tables::FILE, &mut |key, value| {
+            folders_before(Some(key), &mut taken, take)?;
+            if taken < max {
+                take(Row { key, value, is_folder: false })?;
+                taken += 1;
             }
-            Err(error) => broken = Some(error),
-        }
-        count += 1;
-        if broken.is_some() || count >= max {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    })?;
-    count = 0;
-    ns.scan_prefix(tables::FILE.slot, &rows, Some(&from), &mut |key, value| {
-        match tables::FILE.decode(key, value.to_vec().into()) {
-            Ok(mut child) => {
-                child.key_name = full(&child.key_name);
-                level.insert(key.to_vec(), (child, false));
-            }
-            Err(error) => broken = Some(error),
-        }
-        count += 1;
-        if broken.is_some() || count >= max {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    })?;
-    if let Some(error) = broken {
-        return Err(error.into());
+            Ok(taken < max)
+        })?;
+        folders_before(None, &mut taken, take)
     }
-    Ok(level.into_values().take(max).collect())
+
+    /// Shows the rows of one table until `visit` says false.
+    fn scan(
+        &self,
+        ns: &Namespace<'_>,
+        table: &Table<impl Message + Default>,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool, DbError>,
+    ) -> Result<(), DbError> {
+        let mut broken = None;
+        let from = Some(self.from.as_slice());
+        ns.scan_prefix(
+            table.slot,
+            &self.prefix,
+            from,
+            &mut |key, value| match visit(key, value) {
+                Ok(true) => ControlFlow::Continue(()),
+                Ok(false) => ControlFlow::Break(()),
+                Err(error) => {
+                    broken = Some(error);
+                    ControlFlow::Break(())
+                }
+            },
+        )?;
+        broken.map_or(Ok(()), Err)
+    }
+
+    /// The full name of a row's child.
+    fn name_of(&self, key: &[u8]) -> String {
+        let name = String::from_utf8_lossy(key.get(self.below.len()..).unwrap_or_default());
+        if self.folder.is_empty() { name.into_owned() } else { format!("{}/{name}", self.folder) }
+    }
+
+    fn folder(&self, ns: &Namespace<'_>, row: &Row<'_>) -> Result<KeyInfo, DbError> {
+        let folder = tables::DIRECTORY.decode(row.key, Bytes::copy_from_slice(row.value))?;
+        Ok(folder_as_key(self.bucket.names(), folder, &self.name_of(row.key), ns.rules))
+    }
+
+    fn children(&self, ns: &Namespace<'_>) -> Result<Vec<Child>, Failure> {
+        let mut children = Vec::new();
+        self.visit(ns, &mut |row| {
+            let child = if row.is_folder {
+                self.folder(ns, &row)?
+            } else {
+                let file = tables::FILE.decode(row.key, Bytes::copy_from_slice(row.value))?;
+                KeyInfo { key_name: self.name_of(row.key), ..file }
+            };
+            children.push((child, row.is_folder));
+            Ok(())
+        })?;
+        Ok(children)
+    }
+
+    fn page(
+        &self,
+        ns: &Namespace<'_>,
+        reply: &OmResponse,
+        form: Form,
+    ) -> Result<Box<StatusPage>, Failure> {
+        let mut page = StatusPage::new(reply, form, ns.rules.block_bytes);
+        self.visit(ns, &mut |row| {
+            if row.is_folder {
+                page.push_folder(&self.folder(ns, &row)?);
+                return Ok(());
+            }
+            page.push_file(&self.name_of(row.key), row.value).map_err(|source| DbError::Codec {
+                table: tables::FILE.def.name,
+                key: row.key.escape_ascii().to_string(),
+                source,
+            })
+        })?;
+        Ok(Box::new(page))
+    }
 }
 
 fn in_flat(

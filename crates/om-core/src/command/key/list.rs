@@ -73,7 +73,7 @@ pub(crate) fn read(
                 match form {
                     Form::Full => put_bytes(&mut page, row_field, value),
                     Form::Light => {
-                        if let Err(error) = light::put_row(&mut page, row_field, value) {
+                        if let Err(error) = light::put_row(&mut page, row_field, value, None) {
                             malformed = Some((key.to_vec(), error));
                             return ControlFlow::Break(());
                         }

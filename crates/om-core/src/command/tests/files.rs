@@ -193,7 +193,7 @@ fn a_full_folder_goes_only_when_asked_to_with_all_in_it() {
     let message = "Unable to get file status: volume: vol bucket: buck key: dir";
     assert_eq!(refused, (Status::KeyNotFound, message.into()));
 
-    let plan = deletion::next_directories(&om.ns(), 100).unwrap().unwrap();
+    let plan = deletion::TreeWalk::default().next(&om.ns(), 100).unwrap().unwrap();
     assert_eq!(plan.deleted_path[0].deleted_dir.as_deref(), Some(trees[0].as_str()));
     om.ok(purge(plan));
     assert!(om.rows(&tables::DELETED_DIRECTORY).is_empty());
@@ -218,7 +218,8 @@ fn a_deleted_tree_is_taken_apart_in_bounded_steps_until_nothing_is_left() {
     }
     om.ok(delete_key("top", true));
     let mut steps = 0;
-    while let Some(plan) = deletion::next_directories(&om.ns(), 3).unwrap() {
+    let mut walk = deletion::TreeWalk::default();
+    while let Some(plan) = walk.next(&om.ns(), 3).unwrap() {
         let path = &plan.deleted_path;
         let moved: usize = path
             .iter()
@@ -238,6 +239,37 @@ fn a_deleted_tree_is_taken_apart_in_bounded_steps_until_nothing_is_left() {
     let bucket = om.bucket();
     assert_eq!((bucket.used_bytes, bucket.used_namespace), (Some(0), Some(0)));
     assert_eq!(bucket.snapshot_used_namespace, Some(20));
+}
+
+#[test]
+fn a_row_that_comes_behind_the_walk_is_found_before_the_folder_counts_as_empty() {
+    let mut om = fso();
+    for file in 0..5 {
+        om.put(&format!("top/f{file}"), 5);
+    }
+    om.put("zoo/sub/f", 5);
+    let passed = om.rows(&tables::FILE)[0].clone();
+    let late = om.row(&tables::FILE, &passed).unwrap();
+    om.ok(delete_key("top", true));
+    let mut walk = deletion::TreeWalk::default();
+    let plan = walk.next(&om.ns(), 3).unwrap().unwrap();
+    assert_eq!(plan.deleted_path[0].deleted_sub_files.len(), 3);
+    om.ok(purge(plan));
+    // What the walk has passed, and a tree that sorts before the one under way.
+    let mut ns = om.ns();
+    ns.put(&tables::FILE, passed.into_bytes(), &late);
+    let edits = ns.into_edits();
+    om.cache.apply(Applied { term: 1, index: om.index }, edits);
+    om.ok(delete_key("zoo", true));
+    let mut steps = 0;
+    while let Some(plan) = walk.next(&om.ns(), 3).unwrap() {
+        om.ok(purge(plan));
+        steps += 1;
+        assert!(steps < 20);
+    }
+    assert!(om.rows(&tables::FILE).is_empty());
+    assert!(om.rows(&tables::DIRECTORY).is_empty());
+    assert!(om.rows(&tables::DELETED_DIRECTORY).is_empty());
 }
 
 #[test]

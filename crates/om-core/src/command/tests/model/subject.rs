@@ -132,7 +132,8 @@ impl Subject {
 
     /// The directory deleting service runs.
     pub fn take_apart(&mut self) {
-        while let Some(plan) = deletion::next_directories(&self.om.ns(), 3).unwrap() {
+        let mut walk = deletion::TreeWalk::default();
+        while let Some(plan) = walk.next(&self.om.ns(), 3).unwrap() {
             let body = Some(Box::new(plan));
             self.ask(OmRequest { purge_directories_request: body, ..kind(Type::PurgeDirectories) });
         }
