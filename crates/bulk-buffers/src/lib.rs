@@ -22,6 +22,9 @@ use parking_lot::Mutex;
 pub const PAGE_BYTES: usize = 4 << 10;
 /// Buffers are made in multiples of this, so that similar lengths share them, in bytes.
 const STEP_BYTES: usize = 1 << 20;
+/// A disk that is read past the page cache pins every page of a buffer, a huge one at once, in bytes.
+#[cfg(target_os = "linux")]
+const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// A stock of buffers; clones share it.
 #[derive(Clone)]
@@ -58,7 +61,7 @@ impl Buffers {
         let size = len.max(1).checked_next_multiple_of(STEP_BYTES).ok_or_else(too_long)?;
         let map = match self.stock.free.lock().take(size) {
             Some(map) => map,
-            None => MmapMut::map_anon(size)?,
+            None => fresh(size)?,
         };
         let end = len.next_multiple_of(PAGE_BYTES);
         Ok(Buffer { map: Some(map), range: end - len..end, stock: self.stock.clone() })
@@ -75,6 +78,16 @@ impl Buffers {
     pub fn kept_bytes(&self) -> usize {
         self.stock.free.lock().bytes
     }
+}
+
+fn fresh(size: usize) -> io::Result<MmapMut> {
+    let map = MmapMut::map_anon(size)?;
+    #[cfg(target_os = "linux")]
+    if size >= HUGE_PAGE_BYTES {
+        // Where the system has none to give, small pages do.
+        let _ = map.advise(memmap2::Advice::HugePage);
+    }
+    Ok(map)
 }
 
 impl fmt::Debug for Buffers {

@@ -221,8 +221,7 @@ impl Actor {
         self.evict();
         self.log.work();
         let deadline = self.core.deadline().min(self.watches_deadline().unwrap_or(Millis::MAX));
-        self.group.deadline.store(deadline, Ordering::Relaxed);
-        self.clock.wish(deadline);
+        self.clock.wish(&self.group.deadline, deadline);
         if std::mem::take(&mut self.changed) {
             self.group.show(&self.core);
         }

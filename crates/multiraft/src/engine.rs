@@ -383,6 +383,7 @@ impl Engine {
             tokio::spawn(actor.run())
         };
         self.groups.write().insert(id, Running { group, disk, task });
+        self.clock.nudge();
         Ok(())
     }
 
@@ -466,10 +467,11 @@ async fn tick(engine: Weak<Engine>, clock: Arc<Clock>) {
         let mut next = Millis::MAX;
         {
             let Some(engine) = engine.upgrade() else { return };
+            clock.look();
             let now = clock.now();
             for running in engine.groups.read().values() {
                 let group = &running.group;
-                let deadline = group.deadline.load(Ordering::Relaxed);
+                let deadline = group.deadline.load(Ordering::SeqCst);
                 if deadline > now {
                     next = next.min(deadline);
                 } else if !group.ticking.swap(true, Ordering::AcqRel) {

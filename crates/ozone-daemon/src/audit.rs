@@ -104,15 +104,19 @@ fn write(
 ) -> std::io::Result<()> {
     let mut buffered = false;
     loop {
-        match lines.recv_timeout(FLUSH_INTERVAL) {
+        let next = if buffered {
+            lines.recv_timeout(FLUSH_INTERVAL)
+        } else {
+            lines.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        };
+        match next {
             Ok((time, entry)) => {
                 file.write_all(line(time, &entry, logger).as_bytes())?;
                 buffered = true;
             }
             Err(RecvTimeoutError::Timeout) => {
-                if std::mem::take(&mut buffered) {
-                    file.flush()?;
-                }
+                buffered = false;
+                file.flush()?;
             }
             Err(RecvTimeoutError::Disconnected) => return file.flush(),
         }

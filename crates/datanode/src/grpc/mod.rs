@@ -4,6 +4,7 @@
 //! gets many. Requests of one call are answered in order, calls run side by side. Refusals are
 //! responses; a gRPC error would make a client give the whole node up.
 
+mod cork;
 mod frame;
 
 use std::convert::Infallible;
@@ -33,6 +34,7 @@ use tower::Service;
 
 use crate::dispatch::stream::BlockStream;
 use crate::dispatch::{Dispatcher, reply};
+use crate::grpc::cork::Corked;
 
 /// The one method.
 const SEND_PATH: &str = "/hadoop.hdds.datanode.XceiverClientProtocolService/send";
@@ -61,23 +63,22 @@ pub async fn serve(listener: TcpListener, dispatcher: Arc<Dispatcher>, stop: Can
         .max_concurrent_streams(CALLS_PER_CONNECTION_MAX)
         .http2_keepalive_interval(Some(PING_AFTER))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
-        .tcp_nodelay(true)
         .add_service(service)
-        .serve_with_incoming_shutdown(no_delay(listener), stop.cancelled_owned())
+        .serve_with_incoming_shutdown(accepted(listener), stop.cancelled_owned())
         .await;
     if let Err(error) = served {
         tracing::error!(%error, "the container service ended");
     }
 }
 
-/// Small replies must not wait for more bytes.
-fn no_delay(listener: TcpListener) -> impl Stream<Item = std::io::Result<tokio::net::TcpStream>> {
+/// The connections. Small replies must not wait for more bytes, frames of large ones go together.
+fn accepted(listener: TcpListener) -> impl Stream<Item = std::io::Result<Corked>> {
     use futures_util::StreamExt;
-    TcpListenerStream::new(listener).inspect(|accepted| {
-        if let Ok(stream) = accepted {
-            // Without it the connection works all the same.
-            let _ = stream.set_nodelay(true);
-        }
+    TcpListenerStream::new(listener).map(|accepted| {
+        let stream = accepted?;
+        // Without it the connection works all the same.
+        let _ = stream.set_nodelay(true);
+        Ok(Corked::new(stream))
     })
 }
 
