@@ -15,7 +15,7 @@ DATANODES = 3
 # Each open container reserves this much, on a machine that may have little.
 CONTAINER_SIZE = "512MB"
 # A daemon that has not closed its ports and files after this time fails the suite.
-STOP_SECONDS_MAX = 30
+STOP_SECONDS_MAX = 90
 START_SECONDS_MAX = 180
 
 

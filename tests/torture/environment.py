@@ -1,69 +1,70 @@
 """What faults need of the machine: file systems and network namespaces of the daemons' own, and a clock that can be moved.
 
-Each is used where the machine permits it, and said to be missing where it does not.
+Each is made and tried out before the daemons start; where the machine does not permit it, it is left out, and the report says why.
 """
 import os
 import pathlib
 import shutil
 import subprocess
+import sys
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-# Sparse: takes the space that is used.
-DISK_BYTES = 3 << 30
 # A frame to this address goes nowhere.
 NOWHERE = "02:00:00:00:00:99"
+# Something else may look at a file system just when it should go.
+UNMOUNT_SECONDS_MAX = 30
+TRY_SECONDS_MAX = 60
+# What `Network.try_out` sends through each connection.
+GREETING = "hello"
 
 
 def run(*command, check=True):
-    done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    except OSError as missing:
+        done = subprocess.CompletedProcess(command, 127, "", str(missing))
     if check and done.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr.strip() or done.stdout.strip()}")
     return done
 
 
-def works(*commands):
-    """Whether commands that leave nothing behind succeed here."""
-    try:
-        return all(run(*command, check=False).returncode == 0 for command in commands)
-    except FileNotFoundError:
-        return False
-
-
 class Disks:
     """A file system in a file for each daemon, so that it can be full, read-only or broken alone."""
 
-    def __init__(self, root, names):
+    def __init__(self, root, names, size_bytes):
+        # Sparse: an image takes the space that is used.
+        self.size_bytes = size_bytes
         self.images = {name: root / "disks" / f"{name}.img" for name in names}
         self.points = {name: root / "data" / name for name in names}
         self.ballast = {name: self.points[name] / "ballast" for name in names}
-
-    @staticmethod
-    def permitted(root):
-        image, point = root / "probe.img", root / "probe"
-        point.mkdir()
-        try:
-            with image.open("wb") as file:
-                file.truncate(16 << 20)
-            good = works(("mkfs.ext4", "-q", "-F", image), ("mount", "-o", "loop", image, point), ("umount", point))
-        finally:
-            image.unlink()
-            point.rmdir()
-        return good
 
     def create(self):
         for name, image in self.images.items():
             image.parent.mkdir(exist_ok=True)
             with image.open("wb") as file:
-                file.truncate(DISK_BYTES)
+                file.truncate(self.size_bytes)
             run("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", image)
             self.mount(name)
+
+    def try_out(self):
+        """All that faults will do to a disk."""
+        name = next(iter(self.images))
+        self.fill(name, 0)
+        self.empty(name)
+        self.abort(name)
+        self.repair(name)
+        (self.points[name] / "probe").touch()
+        (self.points[name] / "probe").unlink()
 
     def mount(self, name):
         self.points[name].mkdir(parents=True, exist_ok=True)
         run("mount", "-o", "loop,discard", self.images[name], self.points[name])
 
     def unmount(self, name):
-        run("umount", self.points[name])
+        end = time.monotonic() + UNMOUNT_SECONDS_MAX
+        while run("umount", self.points[name], check=time.monotonic() > end).returncode:
+            time.sleep(0.2)
 
     def fill(self, name, leave_bytes):
         """Takes all space but `leave_bytes`."""
@@ -100,19 +101,12 @@ class Network:
 
     def __init__(self, names):
         tag = os.getpid() % 10000
-        second = 100 + os.getpid() % 100
+        # Of 198.18.0.0/15, which is kept free for tests.
+        third = os.getpid() % 250
         self.bridge = f"ozt{tag}"
-        self.gateway = f"10.{second}.7.1"
+        self.gateway = f"198.18.{third}.1"
         self.spaces = {name: f"ozt{tag}-{name}" for name in names}
-        self.addresses = {name: f"10.{second}.7.{10 + i}" for i, name in enumerate(names)}
-
-    @staticmethod
-    def permitted():
-        name = f"ozp{os.getpid() % 10000}"
-        good = works(("ip", "netns", "add", name), ("ip", "netns", "exec", name, "ip", "link", "set", "lo", "up"),
-                     ("ip", "link", "add", name, "type", "bridge"), ("ip", "link", "del", name))
-        works(("ip", "netns", "del", name))
-        return good
+        self.addresses = {name: f"198.18.{third}.{10 + i}" for i, name in enumerate(names)}
 
     def create(self):
         run("ip", "link", "add", self.bridge, "type", "bridge")
@@ -125,6 +119,34 @@ class Network:
             run("ip", "-n", space, "addr", "add", f"{self.addresses[name]}/24", "dev", "eth0")
             run("ip", "-n", space, "link", "set", "eth0", "up")
             run("ip", "-n", space, "link", "set", "lo", "up")
+
+    def try_out(self):
+        """Whether everybody reaches everybody (a firewall may look at bridges, too), and all that faults will do."""
+        for name, other in zip(self.spaces, [*list(self.spaces)[1:], None], strict=True):
+            self.talk(name, other)
+        name, other = list(self.spaces)[:2]
+        for begin, end in ((self.cut, self.join), (lambda n: self.deafen(n, other), lambda n: self.undeafen(n, other)),
+                           (lambda n: self.slow(n, "4mbit"), self.unslow)):
+            begin(name)
+            end(name)
+        self.talk(name, other)
+
+    def talk(self, name, other):
+        """Something listens at `name`, and `other`, or a client outside, hears it."""
+        listen = (f"import socket; s = socket.create_server(({self.addresses[name]!r}, 7)); print(flush=True); "
+                  f"s.settimeout({TRY_SECONDS_MAX}); s.accept()[0].sendall(b{GREETING!r})")
+        hear = (f"import socket; s = socket.create_connection(({self.addresses[name]!r}, 7), {TRY_SECONDS_MAX}); "
+                "print(s.recv(99).decode())")
+        server = subprocess.Popen([*self.launcher(name), sys.executable, "-c", listen], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            server.stdout.readline()
+            heard = run(*(self.launcher(other) if other else []), sys.executable, "-c", hear)
+        finally:
+            server.kill()
+            server.wait()
+        if heard.stdout.strip() != GREETING:
+            raise RuntimeError(f"{other or 'a client'} does not reach {name}")
 
     def outer(self, name):
         return f"{self.bridge}{name}"
@@ -171,14 +193,22 @@ class Clock:
         self.library = root / "clock.so"
         self.files = {name: root / f"{name}.clock" for name in names}
 
-    @staticmethod
-    def permitted():
-        return shutil.which("gcc") is not None
-
     def create(self):
         run("gcc", "-O2", "-shared", "-fPIC", "-o", self.library, HERE / "clock.c", "-ldl")
         for name in self.files:
             self.jump(name, 0)
+
+    def try_out(self):
+        """Whether a process follows."""
+        name = next(iter(self.files))
+        self.jump(name, 1_000_000)
+        told = run(*self.launcher(name), sys.executable, "-c", "import time; print(time.time())").stdout
+        self.jump(name, 0)
+        if float(told) - time.time() < 500_000:
+            raise RuntimeError("a process does not see the time that it is given")
+
+    def close(self):
+        pass
 
     def launcher(self, name):
         return ["env", f"LD_PRELOAD={self.library}", f"TORTURE_CLOCK={self.files[name]}"]

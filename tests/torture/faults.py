@@ -216,17 +216,20 @@ class FlipBlock(Fault):
 
     def begin(self):
         damaged = self.place.damaged
-        files = [file for file in self.place.files(self.target, "*.block")
-                 if file.parent.parent.name not in damaged and file.stat().st_size]
+        files = [file for file in self.place.files(self.target, "*.block") if file.parent.parent.name not in damaged]
         self.stopped = self.random.random() < 0.3
         if self.stopped:
             self.place.kill(self.target)
-        if files:
-            file = self.random.choice(files)
+        self.note = "no file"
+        self.random.shuffle(files)
+        for file in files:
+            try:
+                self.note = f"container {file.parent.parent.name}, {flip(file, self.random)}"
+            except (FileNotFoundError, ValueError):
+                # Deleted meanwhile, or empty.
+                continue
             damaged.add(file.parent.parent.name)
-            self.note = f"container {file.parent.parent.name}, {flip(file, self.random, 0, file.stat().st_size)}"
-        else:
-            self.note = "no file"
+            break
 
     def end(self):
         if self.stopped:
@@ -275,8 +278,8 @@ class FlipLog(FlipFile):
             used = used_bytes(file)
             if re.fullmatch(r"log_\d+-\d+", file.name):
                 files.append((file, 8, used))
-            elif used > 2000:
-                # A damaged last entry looks like one that was never finished.
+            elif used > 20_000:
+                # A damaged last entry looks like one that was never finished; no entry takes half of so much.
                 files.append((file, 8, used // 2))
         files = [row for row in files if row[1] < row[2]]
         return self.random.choice(sorted(files)) if files else None
@@ -303,8 +306,8 @@ def xor(file, offset, bit):
         data.write(bytes([old ^ (1 << bit)]))
 
 
-def flip(file, random, first, end):
-    offset, bit = random.randrange(first, end), random.randrange(8)
+def flip(file, random):
+    offset, bit = random.randrange(file.stat().st_size), random.randrange(8)
     xor(file, offset, bit)
     return f"{file.name} byte {offset} bit {bit}"
 

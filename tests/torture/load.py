@@ -1,11 +1,23 @@
 """The load generator (`crates/torture`) as a child process: lines of JSON from it, commands to it."""
 import json
+import shutil
 import subprocess
 import threading
 import time
 
 # Verifying every key, beyond the limits that the load has itself.
-FINISH_SECONDS_MAX = 900
+FINISH_SECONDS_MAX = 1800
+# A probe ends after its limit and the attempt that was under way then: one write and a dozen reads of 20 s each.
+PROBE_SECONDS_MORE = 300
+LARGE_KEY_BYTES = 24 << 20
+SMALL_KEY_BYTES = 1 << 20
+# Two minutes take some 3 GB at most with large keys.
+PLENTY_BYTES = 10 << 30
+
+
+def key_bytes_max(root):
+    """Smaller keys where there is little space."""
+    return LARGE_KEY_BYTES if shutil.disk_usage(root).free >= PLENTY_BYTES else SMALL_KEY_BYTES
 
 
 class Load:
@@ -20,7 +32,7 @@ class Load:
         self.probes = 0
         self.limit = options.recovery_limit
         command = [str(binary), "--config", str(conf), "--seed", str(seed), "--think-ms", str(options.think_ms),
-                   "--recovery-limit", str(options.recovery_limit), "--evidence", str(root / "evidence"), "--replicas"]
+                   "--recovery-limit", str(options.recovery_limit), "--key-bytes-max", str(key_bytes_max(root)), "--evidence", str(root / "evidence"), "--replicas"]
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
         self.thread = threading.Thread(target=self.listen, daemon=True)
@@ -54,7 +66,7 @@ class Load:
         """Waits until the cluster works again."""
         self.probes += 1
         self.send(f"probe {self.probes}")
-        end = time.monotonic() + self.limit + 60
+        end = time.monotonic() + self.limit + PROBE_SECONDS_MORE
         while self.probes not in self.answers:
             if not self.alive() or self.violations or time.monotonic() > end:
                 return {"failed": "no answer of the load"}

@@ -1,4 +1,6 @@
 """The cluster under torture: separate processes, each in surroundings of its own."""
+import fnmatch
+import os
 import pathlib
 import sys
 import time
@@ -43,31 +45,38 @@ SETTINGS = {
 class Place(cluster.Separate):
     """`disks`, `network` and `clock` are None where the machine does not permit them; `missing` says so."""
 
-    def __init__(self, binary, root, wanted, settings):
+    def __init__(self, binary, root, wanted, settings, disk_bytes):
         root.mkdir(parents=True, exist_ok=True)
         self.names = ["scm1", "om1", *(f"dn{i}" for i in range(1, cluster.DATANODES + 1))]
         self.missing = []
         # Containers of which one replica is damaged.
         self.damaged = set()
         self.disks = self.network = self.clock = None
-        if self.permitted(wanted, "disks", environment.Disks.permitted, root):
-            self.disks = environment.Disks(root, self.names)
-            self.disks.create()
-        if self.permitted(wanted, "network", environment.Network.permitted):
-            self.network = environment.Network(self.names)
-            self.network.create()
-        if self.permitted(wanted, "clock", environment.Clock.permitted):
-            self.clock = environment.Clock(root, self.names)
-            self.clock.create()
-        super().__init__(binary, root, SETTINGS | settings)
+        try:
+            self.disks = self.made(wanted, "disks", lambda: environment.Disks(root, self.names, disk_bytes))
+            self.network = self.made(wanted, "network", lambda: environment.Network(self.names))
+            self.clock = self.made(wanted, "clock", lambda: environment.Clock(root, self.names))
+            super().__init__(binary, root, SETTINGS | settings)
+        except BaseException:
+            self.close_surroundings()
+            raise
 
-    def permitted(self, wanted, kind, test, *arguments):
+    def made(self, wanted, kind, make):
+        """Surroundings that work, or None."""
         if kind not in wanted:
-            return False
-        good = test(*arguments)
-        if not good:
-            self.missing.append(kind)
-        return good
+            return None
+        part = make()
+        try:
+            part.create()
+            part.try_out()
+        except (RuntimeError, OSError, ValueError) as problem:
+            part.close()
+            self.missing.append(f"{kind} ({problem})")
+            return None
+        except BaseException:
+            part.close()
+            raise
+        return part
 
     def host(self, name):
         return self.network.addresses[name] if self.network else cluster.HOST
@@ -84,7 +93,11 @@ class Place(cluster.Separate):
             mark.touch()
 
     def files(self, name, pattern):
-        return sorted((self.root / "data" / name).rglob(pattern))
+        """Of this name in the directory of a daemon, which may delete some meanwhile."""
+        found = []
+        for directory, _, files in os.walk(self.root / "data" / name):
+            found += [pathlib.Path(directory, file) for file in fnmatch.filter(files, pattern)]
+        return sorted(found)
 
     def log_size(self, name):
         return (self.root / f"{name}.log").stat().st_size
@@ -114,6 +127,9 @@ class Place(cluster.Separate):
         for process in self.processes.values():
             if process.alive():
                 process.kill()
+        self.close_surroundings()
+
+    def close_surroundings(self):
         for part in (self.disks, self.network):
             if part:
                 part.close()

@@ -51,6 +51,6 @@ pub use error::{RaftError, StartError};
 pub use ratis_core::{PeerId, Role, TermIndex};
 pub use settings::RaftSettings;
 pub use state_machine::{
-    Committed, Context, StateMachine, StateMachineError, StateMachines, Transaction,
+    Committed, Context, KnownReply, StateMachine, StateMachineError, StateMachines, Transaction,
 };
 pub use types::{ClientRequest, GroupId, GroupInfo, Leadership, Reply};

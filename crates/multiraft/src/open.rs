@@ -91,7 +91,8 @@ pub(crate) fn open(
     let core = Core::new(core_settings(&settings, id), recovered, engine.clock.now());
 
     let directory = log.directory().to_owned();
-    let retry = RetryCache::new(settings.retry_cache_bytes_max, settings.retry_cache_expiry);
+    let mut retry = RetryCache::new(settings.retry_cache_bytes_max, settings.retry_cache_expiry);
+    retry.restore(machine.known_replies(), std::time::Instant::now());
     let bounds = Bounds {
         pending_requests_max: settings.pending_requests_max,
         pending_bytes_max: settings.pending_bytes_max,

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use crate::error::RaftError;
-use crate::state_machine::StateMachineError;
+use crate::state_machine::{KnownReply, StateMachineError};
 use crate::types::Reply;
 
 /// Bytes counted for a reply besides its message.
@@ -73,6 +73,14 @@ impl RetryCache {
             bytes: 0,
             bytes_max,
             expiry,
+        }
+    }
+
+    /// Remembers what was answered before this process began.
+    pub fn restore(&mut self, replies: Vec<KnownReply>, now: Instant) {
+        for KnownReply { client, call, index, message } in replies {
+            let key = Key { client: u128::from_be_bytes(client), call };
+            self.finish(key, Outcome { index, result: Ok(message) }, now);
         }
     }
 

@@ -47,12 +47,32 @@ pub struct Committed {
     pub context: Option<Context>,
 }
 
+/// The reply to a request that was applied before this process began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownReply {
+    /// The client that asked.
+    pub client: [u8; 16],
+    /// Its call.
+    pub call: u64,
+    /// The entry's place in the log.
+    pub index: u64,
+    /// What the client was, or should have been, told.
+    pub message: Bytes,
+}
+
 /// The replicated state. All calls for one group come from that group's threads; `apply`,
 /// `advance`, `take_snapshot` never overlap.
 pub trait StateMachine: Send + Sync + 'static {
     /// The last entry whose effect is durable here: a restart replays what follows it. `None` when
     /// nothing is.
     fn durable(&self) -> Option<TermIndex>;
+
+    /// Replies to entries up to [`Self::durable`], oldest first, which no replay will bring back. A
+    /// repeated request among them is answered, not carried out again. Asked once, when the group is
+    /// opened.
+    fn known_replies(&self) -> Vec<KnownReply> {
+        Vec::new()
+    }
 
     /// On the leader, before an entry exists: checks `message` and turns it into log data and bulk
     /// bytes. Must be quick and must not block. `context` is what the submitter attached.

@@ -13,6 +13,8 @@ use ozone_db::{DbError, Durability};
 use ozone_metrics::{Gauge, Rate, Records, Timer};
 use parking_lot::{Condvar, Mutex};
 
+use crate::kept_replies::KeptReplies;
+
 /// How long rows gather before they are written.
 const GATHER: Duration = Duration::from_millis(20);
 /// Unflushed rows above which they are written at once.
@@ -28,6 +30,7 @@ struct Signals {
 
 struct Shared {
     cache: Arc<TableCache>,
+    replies: KeptReplies,
     signals: Mutex<Signals>,
     wake: Condvar,
     /// Held while a batch is written; apply waits on `flushed` when too much has gathered.
@@ -60,6 +63,7 @@ impl DoubleBuffer {
     pub fn start(cache: Arc<TableCache>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             cache,
+            replies: KeptReplies::default(),
             signals: Mutex::default(),
             wake: Condvar::new(),
             writing: Mutex::new(()),
@@ -87,6 +91,11 @@ impl DoubleBuffer {
         record.sizes("QueueSize", "Size", &metrics.transactions);
         record.sizes("FlushedRows", "Size", &metrics.rows);
         record.gauge("UnflushedRows", self.shared.cache.unflushed_rows());
+    }
+
+    /// The replies that are written with the rows.
+    pub fn replies(&self) -> &KeptReplies {
+        &self.shared.replies
     }
 
     /// Rows were applied. Waits while more are unflushed than memory should hold.
@@ -161,12 +170,14 @@ impl Shared {
     fn flush(&self) -> Result<bool, DbError> {
         let _writing = self.writing.lock();
         let before = self.cache.flushed()?.map_or(0, |at| at.index);
-        let Some(flush) = self.cache.begin_flush() else { return Ok(false) };
+        let Some(mut flush) = self.cache.begin_flush() else { return Ok(false) };
+        self.replies.put(&mut flush.batch, flush.applied.index);
         let (begun, rows) = (Instant::now(), flush.batch.edits.len());
         let transactions = flush.applied.index.saturating_sub(before);
         // Not synced: what the machine loses with its power, the Raft log replays.
         self.cache.store().write(flush.batch, Durability::Logged)?;
         self.cache.finish_flush();
+        self.replies.written(flush.applied.index);
         self.metrics.flush.took(begun.elapsed());
         self.metrics.transactions.record(transactions);
         self.metrics.transactions_max.raise(i64::try_from(transactions).unwrap_or(i64::MAX));

@@ -18,6 +18,7 @@ mod double_buffer;
 mod http;
 mod ids;
 mod init;
+mod kept_replies;
 mod locations;
 mod metrics;
 mod outstanding;

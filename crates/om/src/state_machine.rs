@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use multiraft::{Committed, GroupId, StateMachine, StateMachineError, StateMachines, TermIndex};
+use multiraft::{
+    Committed, GroupId, KnownReply, StateMachine, StateMachineError, StateMachines, TermIndex,
+};
 use om_core::namespace::At;
 use om_core::{Applied, Namespace, Rules, TableCache, command};
 use om_proto::{OmRequest, OmResponse, Status};
@@ -34,6 +36,7 @@ impl OmStateMachine {
 
     fn apply_one(&self, committed: Committed) -> Result<Bytes, DbError> {
         let at = At { term: committed.at.term, index: committed.at.index };
+        let (client, call) = (committed.entry.client_id.clone(), committed.entry.call_id);
         let parsed = committed.context.and_then(|context| context.downcast::<OmRequest>().ok());
         let (mut reply, changes) = match parsed {
             Some(request) => self.run(request, at)?,
@@ -42,9 +45,13 @@ impl OmStateMachine {
                 Err(error) => (Box::new(undecodable(&error)), Vec::new()),
             },
         };
-        self.cache.apply(Applied { term: at.term, index: at.index }, changes);
         reply.leader_om_node_id = Some(self.node.clone());
-        Ok(Bytes::from(reply.encode_to_vec()))
+        let reply = Bytes::from(reply.encode_to_vec());
+        if let Some(client) = client {
+            self.buffer.replies().add(&client, call, at.index, &reply);
+        }
+        self.cache.apply(Applied { term: at.term, index: at.index }, changes);
+        Ok(reply)
     }
 
     fn run(
@@ -63,6 +70,13 @@ impl StateMachine for OmStateMachine {
     fn durable(&self) -> Option<TermIndex> {
         let flushed = self.cache.flushed().ok().flatten()?;
         Some(TermIndex { term: flushed.term, index: flushed.index })
+    }
+
+    fn known_replies(&self) -> Vec<KnownReply> {
+        self.buffer.replies().load(&**self.cache.store()).unwrap_or_else(|error| {
+            tracing::warn!(%error, "replies of before the start are not known");
+            Vec::new()
+        })
     }
 
     fn apply(&self, entries: Vec<Committed>) -> Vec<Result<Bytes, StateMachineError>> {

@@ -320,6 +320,33 @@ async fn a_repeated_call_gets_the_first_answer_and_changes_nothing_more() {
     om.shutdown().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_took_effect_before_a_restart_is_answered_after_it_as_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let scm = FakeScm::start().await;
+    let (om, mut client) = start(directory.path(), &scm).await;
+    client.ok(create_volume("vol")).await;
+    client.ok(create_bucket(BucketLayoutProto::ObjectStore)).await;
+    let open = client.ok(create_key("key", 0)).await.create_key_response.unwrap();
+    let commit = CommitKeyRequest {
+        key_args: KeyArgs { data_size: Some(0), ..args("key") },
+        client_id: open.id(),
+        ..Default::default()
+    };
+    let commit = OmRequest { commit_key_request: Some(Box::new(commit)), ..kind(Type::CommitKey) };
+    let id = client.rpc.next_call();
+    let first = client.send_as(id, &commit).await;
+    assert_eq!(first.status(), Status::Ok, "{:?}", first.message);
+    // Everything is in the database then, so that no replay brings the reply back.
+    om.shutdown().await.unwrap();
+
+    let (om, other) = start(directory.path(), &scm).await;
+    client.om = other.om;
+    assert_eq!(client.send_as(id.again(), &commit).await, first);
+    assert_eq!(client.send(commit).await.status(), Status::KeyNotFound);
+    om.shutdown().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_clients_write_at_once() {
     let directory = tempfile::tempdir().unwrap();

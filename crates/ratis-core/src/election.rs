@@ -292,8 +292,11 @@ impl Core {
         if granted {
             if phase == Phase::Election {
                 self.hurry_until = 0;
+                self.heard_from_leader();
+            } else {
+                // Who rests goes on resting: the same candidate will ask for the vote itself.
+                self.wait_anew();
             }
-            self.heard_from_leader();
         }
         let should_shutdown = !granted
             && self.leading().is_some_and(|leading| !leading.progress.contains_key(&candidate))
@@ -366,11 +369,19 @@ impl Core {
         match mine.cmp(&theirs) {
             std::cmp::Ordering::Less => true,
             std::cmp::Ordering::Greater => false,
-            // A voter that is about to leave the group has no priority to defend.
+            // A voter that is about to leave the group has no priority to defend. Nor has one that
+            // stepped down and rests: else nobody would lead for all that time, as in Ratis.
             std::cmp::Ordering::Equal => {
-                self.conf().priority(&self.settings.id) <= self.conf().priority(candidate)
+                self.rests()
+                    || self.conf().priority(&self.settings.id) <= self.conf().priority(candidate)
             }
         }
+    }
+
+    /// Stepped down a while ago, and lets others try first.
+    fn rests(&self) -> bool {
+        let RoleState::Follower(following) = &self.role else { return false };
+        following.campaign_not_before.is_some_and(|until| self.now < until)
     }
 
     /// Whether the candidate was removed from the group without noticing.

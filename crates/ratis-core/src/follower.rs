@@ -88,15 +88,22 @@ impl Core {
         self.now.saturating_add(self.settings.heartbeat_interval())
     }
 
-    /// A recognized leader (or a granted vote) postpones the next campaign.
+    /// A recognized leader, or a granted vote: the next campaign is an election timeout away.
     pub(crate) fn heard_from_leader(&mut self) {
+        self.wait_anew();
+        if let RoleState::Follower(following) = &mut self.role {
+            following.campaign_not_before = None;
+        }
+    }
+
+    /// The next campaign is an election timeout away at least.
+    pub(crate) fn wait_anew(&mut self) {
         let timeout = self.next_election_timeout();
         let now = self.now;
         if let RoleState::Follower(following) = &mut self.role {
             following.last_contact = now;
             following.timeout = timeout;
             following.slow_reported = false;
-            following.campaign_not_before = None;
         }
     }
 

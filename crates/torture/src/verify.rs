@@ -24,6 +24,8 @@ use crate::stats::round;
 const VERIFIERS: usize = 4;
 /// Wait before an operation that failed is tried again.
 const RETRY_WAIT: Duration = Duration::from_millis(500);
+/// Violations after which verifying waits for nothing more.
+const HOPELESS_AFTER: usize = 10;
 /// Old keys that a probe reads.
 const PROBE_KEYS: usize = 12;
 /// Time of one attempt of a probe.
@@ -114,8 +116,7 @@ impl Run {
                 tasks.push(tokio::spawn(async move {
                     let mut seen = BTreeMap::new();
                     while let Some((name, _)) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let state =
-                            run.verify_name(task as u32, &run.spaces[at], name, began).await;
+                        let state = run.verify_name(task as u32, &run.spaces[at], name).await;
                         seen.insert(name.clone(), state);
                     }
                     seen
@@ -129,8 +130,13 @@ impl Run {
             absent += seen.values().filter(|state| **state == State::Absent).count();
             self.judge_renames(at, &names, &seen);
             let space = &self.spaces[at];
-            if let Err(error) = self.list_and_judge(self.client(0), space, "").await {
-                self.violation(space, "", "listing fails", error.to_string(), &[]);
+            let listing = Instant::now();
+            while let Err(error) = self.list_and_judge(self.client(0), space, "").await {
+                if listing.elapsed() > self.options.recovery_limit {
+                    self.violation(space, "", "listing fails", error.to_string(), &[]);
+                    break;
+                }
+                sleep(RETRY_WAIT).await;
             }
         }
         let open: usize = self.spaces.iter().map(|space| space.oracle.open_count()).sum();
@@ -140,12 +146,16 @@ impl Run {
         })
     }
 
-    async fn verify_name(&self, task: u32, space: &Space, name: &str, began: Instant) -> State {
+    /// Each name has its own time, since there are many on a slow machine; after some that cannot be
+    /// read, the rest is tried once.
+    async fn verify_name(&self, task: u32, space: &Space, name: &str) -> State {
+        let began = Instant::now();
         loop {
             if let Some(state) = self.read_and_judge(self.client(task), space, name).await {
                 return state;
             }
-            if began.elapsed() > self.options.recovery_limit {
+            let hopeless = self.violations().len() >= HOPELESS_AFTER;
+            if hopeless || began.elapsed() > self.options.recovery_limit {
                 let last = read(self.client(task), space, name, ATTEMPT_LIMIT).await;
                 let detail = match last {
                     Ok(_) => return State::Void,

@@ -194,6 +194,20 @@ fn a_leader_without_its_majority_steps_down_and_rests() {
 }
 
 #[test]
+fn who_rests_after_stepping_down_does_not_keep_others_from_leading_by_its_priority() {
+    let group = vec![peer("a", 1), peer("b", 0), peer("c", 0)];
+    let mut member = Member::with(group, Recovered::default()).lead();
+    member.flush();
+    let last = member.core.status().last;
+    member.wait(300);
+    assert!(!matches!(member.core.leadership().role, crate::Role::Leader { .. }));
+    assert!(member.grants("b", 1, true, last));
+    assert!(member.grants("b", 2, false, last));
+    // Now it is a follower like others, with its priority.
+    assert!(!member.grants("c", 2, true, last));
+}
+
+#[test]
 fn the_first_election_of_a_new_group_does_not_wait() {
     let settings = Settings {
         first_election_delay: Some(50),

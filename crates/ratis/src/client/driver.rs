@@ -35,6 +35,9 @@ use crate::ids;
 /// Answered calls told to the server in one request, at most.
 const REPLIED_CALLS_MAX: usize = 256;
 
+/// Shortest pauses before a request goes to another leader than the one tried last, after failures: two
+/// servers may name each other for a while.
+const REDIRECT_PAUSES: u32 = 4;
 /// How often deadlines are looked at.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -459,10 +462,13 @@ impl Driver {
                 self.failures += 1;
                 self.give_up_streams(reason);
             }
-            Some(at) => {
+            // A leader was found after a while without one: no need to be as patient as before.
+            Some(at) if at != self.target => {
                 self.target = at;
-                self.pause(reason);
+                let pause = self.settings.retry_pause_min.saturating_mul(REDIRECT_PAUSES);
+                self.pause_for(pause, reason);
             }
+            Some(_) => self.pause(reason),
             None => {
                 self.target = (self.target + 1) % self.peers.len().max(1);
                 self.pause(reason);
@@ -474,6 +480,10 @@ impl Driver {
     fn pause(&mut self, reason: String) {
         let factor = 1_u32 << self.failures.min(10);
         let pause = self.settings.retry_pause_min.saturating_mul(factor);
+        self.pause_for(pause, reason);
+    }
+
+    fn pause_for(&mut self, pause: Duration, reason: String) {
         self.pause_until = Some(Instant::now() + pause.min(self.settings.retry_pause_max));
         self.failures += 1;
         self.give_up_streams(reason);

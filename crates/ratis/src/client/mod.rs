@@ -40,8 +40,8 @@ pub struct ClientSettings {
     pub write_deadline: Duration,
     /// When every member has refused the connection and none has answered for this long, requests fail.
     pub unreachable_timeout: Duration,
-    /// Requests fail when nobody led the group for this long: an election takes less, so a majority is
-    /// gone.
+    /// Requests fail when nobody led the group for this long: an election takes less (5.2 s after a
+    /// leader fell silent, at once after it died), so a majority is gone.
     pub leaderless_timeout: Duration,
     /// A server that answers nothing for this long while requests wait is left for another member; twice
     /// as long the next time, and so on. Longer than an election takes, since a hanging leader is
@@ -64,11 +64,11 @@ impl Default for ClientSettings {
             watch_timeout: Duration::from_secs(180),
             write_deadline: Duration::from_secs(300),
             unreachable_timeout: Duration::from_secs(10),
-            leaderless_timeout: Duration::from_secs(15),
+            leaderless_timeout: Duration::from_secs(10),
             silence_timeout: Duration::from_secs(6),
             outstanding_max: 32,
             retry_pause_min: Duration::from_millis(50),
-            retry_pause_max: Duration::from_secs(5),
+            retry_pause_max: Duration::from_secs(1),
             message_bytes_max: 64 << 20,
         }
     }

@@ -14,7 +14,7 @@ use super::history::Operation;
 use super::state::State;
 
 /// Configurations at a time, at most; a history that needs more is not judged.
-const CONFIGURATIONS_MAX: usize = 2_000_000;
+const CONFIGURATIONS_MAX: usize = 500_000;
 /// Operations before the one that nothing explains which a finding shows.
 const SHOWN: usize = 24;
 
