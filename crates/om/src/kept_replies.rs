@@ -116,7 +116,7 @@ impl KeptReplies {
     pub fn load(&self, store: &dyn Store) -> Result<Vec<KnownReply>, DbError> {
         let mut rows = Vec::new();
         for slot in 0..SLOTS {
-            let Some(row) = store.get(TABLE, &key(slot))? else { continue };
+            let Some(row) = store.get(TABLE, key(slot).as_bytes())? else { continue };
             let decoded = STANDARD.decode(&row).ok().and_then(|row| Row::decode(&row[..]).ok());
             match decoded {
                 Some(row) => rows.push(row),

@@ -47,9 +47,7 @@ impl OmStateMachine {
         };
         reply.leader_om_node_id = Some(self.node.clone());
         let reply = Bytes::from(reply.encode_to_vec());
-        if let Some(client) = client {
-            self.buffer.replies().add(&client, call, at.index, &reply);
-        }
+        self.buffer.replies().add(&client, call, at.index, &reply);
         self.cache.apply(Applied { term: at.term, index: at.index }, changes);
         Ok(reply)
     }

@@ -81,8 +81,9 @@ impl StateMachines for Pipelines {
             let volume = container.volume().clone();
             // Behind whatever the container still has in its lane; nobody waits.
             drop(volume.threads.write(container.id().0, move || {
-                store.mark_closing(&container)?;
-                store.quasi_close(&container).inspect_err(|error| {
+                let closed = store.mark_closing(&container);
+                closed.and_then(|()| store.quasi_close(&container)).inspect_err(|error| {
+                    // SCM asks again when the copy is reported.
                     tracing::warn!(container = %container.id(), %error, "not quasi-closed");
                 })
             }));

@@ -1,11 +1,13 @@
 //! Closing a container (`CloseContainerEventHandler`): first no new blocks, then time for writers to
 //! finish, then the word to its datanodes.
 
-use hdds_types::{ContainerEvent, ContainerId, ContainerState, PipelineId, ReplicationConfig};
+use hdds_types::{
+    ContainerEvent, ContainerId, ContainerState, DatanodeId, PipelineId, ReplicationConfig,
+};
 use smallvec::SmallVec;
 
 use crate::ledger::ReplicaState;
-use crate::node::Command;
+use crate::node::{Command, NodeIndex};
 use crate::{Call, Core, Millis};
 
 /// Containers told to close in one turn of the service; the rest in the next.
@@ -96,6 +98,31 @@ impl Core {
         };
         for member in members {
             self.send(member, Command::CloseContainer { container: id, pipeline, force });
+        }
+    }
+
+    /// A copy that is open although its container is not any more: its datanode could not close it
+    /// then, or was not there. Or one that is only quasi-closed and has all that the closed ones have
+    /// (`MismatchedReplicasHandler`). Deleted blocks leave only closed copies.
+    pub(crate) fn close_left_copy(&mut self, id: ContainerId, node: DatanodeId, index: NodeIndex) {
+        let Some(container) = self.ledger.container(id) else { return };
+        let Some(replica) = container.replica(index) else { return };
+        let is_ratis = matches!(container.replication, ReplicationConfig::Ratis(_));
+        let force = match (container.state, replica.state) {
+            (
+                ContainerState::QuasiClosed | ContainerState::Closed,
+                ReplicaState::Open | ReplicaState::Closing,
+            ) => !is_ratis,
+            (ContainerState::Closed, ReplicaState::QuasiClosed)
+                if container.sequence == replica.sequence =>
+            {
+                true
+            }
+            _ => return,
+        };
+        let pipeline = container.pipeline.unwrap_or(PipelineId(uuid::Uuid::nil()));
+        if self.leader_term.is_some() {
+            self.send(node, Command::CloseContainer { container: id, pipeline, force });
         }
     }
 

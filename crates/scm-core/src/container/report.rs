@@ -114,6 +114,7 @@ impl Core {
             }
         }
         self.force_close_if_all_origins_are_seen(container);
+        self.close_left_copy(container, node, index);
     }
 
     fn read_replica(

@@ -1,6 +1,8 @@
 use hdds_proto::hdds::container_replica_proto::State;
 use hdds_proto::hdds::scm_command_proto::Type;
-use hdds_proto::hdds::{ContainerAction, ContainerActionsProto, ContainerReportsProto};
+use hdds_proto::hdds::{
+    ContainerAction, ContainerActionsProto, ContainerReportsProto, ScmCommandProto,
+};
 use hdds_types::{ContainerEvent, ContainerId, ContainerState};
 
 use crate::rules::UnknownContainer;
@@ -102,6 +104,26 @@ fn quasi_closed_copies_from_all_origins_close_for_good() {
     assert!(world.beat_plain(1).is_empty(), "the older copy is not the truth");
     world.report(2, replica(id.0, State::Closed, 6, 100));
     assert_eq!(state(&world, id), ContainerState::Closed);
+}
+
+#[test]
+fn a_copy_that_was_left_open_is_closed_when_it_is_reported() {
+    let (mut world, id) = ready_with_container();
+    world.core.close_container(id, world.now);
+    world.settle();
+    let told = |commands: &[ScmCommandProto]| -> Vec<Option<bool>> {
+        let close = commands.iter().filter_map(|c| c.close_container_command_proto.as_ref());
+        close.map(|close| close.force).collect()
+    };
+    assert!(world.report(1, replica(id.0, State::Open, 4, 100)).is_empty());
+    world.report(2, replica(id.0, State::Closed, 4, 100));
+    assert_eq!(state(&world, id), ContainerState::Closed);
+    // Its pipeline may still close it as it should; if there is none, it becomes quasi-closed…
+    assert_eq!(told(&world.report(1, replica(id.0, State::Open, 4, 100))), [Some(false)]);
+    // …and is closed for good if it has everything.
+    assert_eq!(told(&world.report(1, replica(id.0, State::QuasiClosed, 4, 100))), [Some(true)]);
+    assert!(world.report(1, replica(id.0, State::Closed, 4, 100)).is_empty());
+    assert!(world.report(3, replica(id.0, State::QuasiClosed, 3, 100)).is_empty());
 }
 
 #[test]
