@@ -15,14 +15,15 @@ pub struct Admins {
 }
 
 impl Admins {
-    /// Whether the caller is one of them.
+    /// Whether the caller is one of them, or everybody is.
     pub fn include(&self, caller: &Caller<'_>) -> bool {
-        self.users.iter().any(|user| user == "*" || user == caller.user)
-            || (!self.groups.is_empty()
-                && caller
-                    .groups
-                    .primary(caller.user)
-                    .is_some_and(|group| self.groups.iter().any(|other| **other == *group)))
+        self.users.iter().any(|user| user == "*") || self.name(caller)
+    }
+
+    /// Whether the caller is named, himself or by one of his groups.
+    pub fn name(&self, caller: &Caller<'_>) -> bool {
+        self.users.iter().any(|user| user == caller.user)
+            || self.groups.iter().any(|group| caller.groups.include(caller.user, group))
     }
 }
 
@@ -60,12 +61,17 @@ pub struct Rules {
     pub buckets_max: u64,
     /// `ozone.s3g.volume.name`.
     pub s3_volume: String,
-    /// `ozone.om.volume.listall.allowed`.
+    /// `ozone.om.volume.listall.allowed`: whether others than administrators may list all volumes where
+    /// ACLs are asked.
     pub list_all_volumes: bool,
     /// Who may do everything; `ozone.administrators`, its groups, and the user of the OM.
     pub admins: Admins,
     /// `ozone.readonly.administrators` and groups: who may see everything.
     pub read_only_admins: Admins,
+    /// `ozone.blacklist.users` and groups: who may do nothing, administrators too.
+    pub blacklist: Admins,
+    /// `ozone.read.blacklist.users` and groups: who may see nothing.
+    pub read_blacklist: Admins,
     /// Administrators are told from others: `ozone.acl.enabled` where authorization works at all, that
     /// is in a secure cluster or with `ozone.test.authorization.enabled`.
     pub acls_enforced: bool,
@@ -97,6 +103,8 @@ impl Default for Rules {
             list_all_volumes: true,
             admins: Admins::default(),
             read_only_admins: Admins::default(),
+            blacklist: Admins::default(),
+            read_blacklist: Admins::default(),
             acls_enforced: false,
             native_authorizer: false,
             hsync: false,

@@ -197,6 +197,7 @@ fn of_keys(root: &Root, step: &Step, path: &str, keys: Vec<String>) -> OmRequest
             cmd_type: Type::DeleteKeys.into(),
             delete_keys_request: Some(Box::new(DeleteKeysRequest {
                 delete_keys: Some(DeleteKeyArgs { volume_name, bucket_name, keys }),
+                ..DeleteKeysRequest::default()
             })),
             ..OmRequest::default()
         },
@@ -210,6 +211,7 @@ fn of_keys(root: &Root, step: &Step, path: &str, keys: Vec<String>) -> OmRequest
                 cmd_type: Type::RenameKeys.into(),
                 rename_keys_request: Some(Box::new(RenameKeysRequest {
                     rename_keys_args: RenameKeysArgs { volume_name, bucket_name, rename_keys_map },
+                    ..RenameKeysRequest::default()
                 })),
                 ..OmRequest::default()
             }

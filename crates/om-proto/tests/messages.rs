@@ -11,6 +11,9 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// Numbers of fields that only our own log entries have; Java keeps them as unknown fields.
+const OURS_FROM: i32 = 1000;
+
 /// A line per fact, so that a difference reads as a line.
 fn facts_of_file(file: &FileDescriptorProto) -> BTreeSet<String> {
     let mut facts = BTreeSet::new();
@@ -40,7 +43,7 @@ fn facts_of_file(file: &FileDescriptorProto) -> BTreeSet<String> {
 fn facts_of_message(scope: &str, message: &DescriptorProto, facts: &mut BTreeSet<String>) {
     let name = format!("{scope}{}", message.name());
     facts.insert(format!("message {name}"));
-    for field in &message.field {
+    for field in message.field.iter().filter(|field| field.number() < OURS_FROM) {
         let kind = match field.r#type() {
             Type::Bytes => "bytes",
             Type::Message => "message",

@@ -30,6 +30,7 @@ mod service_list;
 mod settings;
 mod state_machine;
 mod submit;
+mod updates;
 mod users;
 
 pub use init::{Initialized, init};

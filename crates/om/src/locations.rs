@@ -159,6 +159,43 @@ fn not_found(container: ContainerId) -> ScmError {
     }
 }
 
+/// Distance to a member of another rack, of the same rack, and of the same host (`NetworkTopologyImpl`).
+const DISTANCES: [u8; 3] = [4, 2, 0];
+/// Where hosts are that nobody placed.
+const DEFAULT_RACK: &str = "/default-rack";
+
+/// Orders the members of every pipeline from near to far as seen from a client, by `memberOrders`
+/// (`KeyManagerImpl.sortDatanodes`); equal distances in an order that `draw` decides. A client is where
+/// the member with its address is, else in the default rack.
+pub fn nearest_first(keys: Vec<&mut KeyInfo>, client: &str, draw: [u8; 32]) {
+    let latest = keys.into_iter().filter_map(|key| key.key_location_list.last_mut());
+    for block in latest.flat_map(|list| list.key_locations.iter_mut()) {
+        if let Some(pipeline) = &mut block.pipeline {
+            order_members(pipeline, client, draw);
+        }
+    }
+}
+
+/// [`nearest_first`] of a pipeline that is encoded already.
+pub fn encoded_nearest_first(pipeline: Bytes, client: &str, draw: [u8; 32]) -> Bytes {
+    let Ok(mut decoded) = Pipeline::decode(pipeline.clone()) else { return pipeline };
+    order_members(&mut decoded, client, draw);
+    Bytes::from(decoded.encode_to_vec())
+}
+
+fn order_members(pipeline: &mut Pipeline, client: &str, draw: [u8; 32]) {
+    let members = &pipeline.members;
+    let rack_of = |at: usize| members[at].network_location.as_deref().unwrap_or(DEFAULT_RACK);
+    let here = members.iter().position(|member| member.ip_address == client);
+    let rack = here.map_or(DEFAULT_RACK, rack_of).to_owned();
+    let mut order: Vec<usize> = (0..members.len()).collect();
+    order.sort_by_key(|&at| {
+        let nearness = usize::from(rack_of(at) == rack) + usize::from(here == Some(at));
+        (DISTANCES[nearness], draw[at % draw.len()])
+    });
+    pipeline.member_orders = order.into_iter().filter_map(|at| u32::try_from(at).ok()).collect();
+}
+
 /// Leaves out the ports that only daemons use among themselves.
 pub fn for_clients(pipeline: &mut Pipeline) {
     for node in &mut pipeline.members {
@@ -168,4 +205,40 @@ pub fn for_clients(pipeline: &mut Pipeline) {
 
 fn container_of(block: &KeyLocation) -> i64 {
     block.block_id.container_block_id.container_id
+}
+
+#[cfg(test)]
+mod tests {
+    use hdds_proto::hdds::DatanodeDetailsProto;
+
+    use super::*;
+
+    #[test]
+    fn members_are_told_from_near_to_far_and_equals_in_a_drawn_order() {
+        let member = |ip: &str, rack: &str| DatanodeDetailsProto {
+            ip_address: ip.into(),
+            network_location: Some(rack.into()),
+            ..Default::default()
+        };
+        let members =
+            ["10.0.0.1 /far", "10.0.0.2 /near", "10.0.0.3 /near", "10.0.0.4 /default-rack"];
+        let members = members.map(|text| text.split_once(' ').unwrap());
+        let order = |client: &str, draw: [u8; 32]| {
+            let members = members.iter().map(|(ip, rack)| member(ip, rack)).collect();
+            let pipeline = Some(Pipeline { members, ..Default::default() });
+            let block = KeyLocation { pipeline, ..Default::default() };
+            let list =
+                om_proto::KeyLocationList { key_locations: vec![block], ..Default::default() };
+            let mut key = KeyInfo { key_location_list: vec![list], ..Default::default() };
+            nearest_first(vec![&mut key], client, draw);
+            key.key_location_list[0].key_locations[0].pipeline.take().unwrap().member_orders
+        };
+        let mut reversed = [0; 32];
+        reversed[..4].copy_from_slice(&[3, 2, 1, 0]);
+        assert_eq!(order("10.0.0.3", [0; 32]), [2, 1, 0, 3]);
+        assert_eq!(order("10.0.0.3", reversed), [2, 1, 3, 0]);
+        assert_eq!(order("10.0.0.1", reversed), [0, 3, 2, 1]);
+        // A stranger is in the default rack.
+        assert_eq!(order("10.9.9.9", [0; 32]), [3, 0, 1, 2]);
+    }
 }

@@ -15,9 +15,10 @@ use om_proto::{
 };
 use prost::Message;
 
+use crate::ids::random_bytes;
 use crate::server::Service;
 use crate::submit::encode;
-use crate::{audit, metrics};
+use crate::{audit, locations, metrics, updates};
 
 /// Name of the protocol in RPC headers.
 pub const PROTOCOL: &str = "org.apache.hadoop.ozone.om.protocol.OzoneManagerProtocol";
@@ -48,6 +49,9 @@ impl Protocol for OzoneManagerProtocol {
         if request.cmd_type == i32::from(Type::CheckVolumeAccess) {
             let message = "This operation is not supported.";
             return Err(RpcError::new("java.lang.UnsupportedOperationException", message));
+        }
+        if let Some(message) = updates::malformed(&request) {
+            return Err(RpcError::new("java.lang.IllegalArgumentException", message));
         }
         let kind = request.cmd_type;
         let call = self.0.metrics.calls.begin(kind);
@@ -140,6 +144,7 @@ impl Service {
             let namespace = Namespace::new(&self.cache, &self.settings.rules);
             command::read(request, &namespace, &caller)
         };
+        let nearest_first = wants_nearest_first(request);
         match answer {
             None => Ok(self.service_list(request)),
             Some(Answer::Encoded(bytes)) => Ok(bytes),
@@ -149,13 +154,23 @@ impl Service {
                     let filled = self.locations.fill(command::keys_in(&mut reply), refresh).await;
                     if let Err(error) = filled {
                         reply = unlocated(request, &error);
+                    } else if nearest_first {
+                        let keys = command::keys_in(&mut reply);
+                        locations::nearest_first(keys, &context.remote_ip, random_bytes());
                     }
                 }
                 Ok(encode(&reply))
             }
             Some(Answer::Page(page)) => match self.locations.encoded(page.containers()).await {
                 Ok(known) => page
-                    .encode(&|container| known.get(&container).cloned())
+                    .encode(&|container| {
+                        let pipeline = known.get(&container)?.clone();
+                        if !nearest_first {
+                            return Some(pipeline);
+                        }
+                        let client = &context.remote_ip;
+                        Some(locations::encoded_nearest_first(pipeline, client, random_bytes()))
+                    })
                     .map_err(|error| RpcError::io(format!("a row of a listing: {error}"))),
                 Err(error) => Ok(encode(&unlocated(request, &error))),
             },
@@ -194,6 +209,12 @@ impl Service {
                 self.check_admin(context, "start quota repair")
                     .and_then(|()| self.start_quota_repair(buckets))
                     .map(|()| reply.start_quota_repair_response = Some(Box::default()))
+            }
+            Type::DbUpdates => {
+                let body = request.db_updates_request.as_deref().cloned();
+                self.updates(body.unwrap_or_default())
+                    .await
+                    .map(|updates| reply.db_updates_response = Some(Box::new(updates)))
             }
             _ => return None,
         };
@@ -239,6 +260,18 @@ fn unlocated(request: &OmRequest, error: &ScmError) -> Box<OmResponse> {
 fn wants_refresh(request: &OmRequest) -> bool {
     let args = request.get_key_info_request.as_ref().map(|body| &body.key_args);
     args.is_some_and(|args| args.force_update_container_cache_from_scm.unwrap_or(false))
+}
+
+/// `sortDatanodes`, in the arguments of all reads that tell blocks.
+fn wants_nearest_first(request: &OmRequest) -> bool {
+    let args = [
+        request.get_key_info_request.as_ref().map(|body| &body.key_args),
+        request.lookup_key_request.as_ref().map(|body| &body.key_args),
+        request.lookup_file_request.as_ref().map(|body| &body.key_args),
+        request.get_file_status_request.as_ref().map(|body| &body.key_args),
+        request.list_status_request.as_ref().map(|body| &body.key_args),
+    ];
+    args.into_iter().flatten().any(|args| args.sort_datanodes.unwrap_or(false))
 }
 
 /// Answered by any node, whatever its role.

@@ -241,6 +241,11 @@ fn admins(conf: &Configuration) -> anyhow::Result<Admins> {
     Ok(Admins { users, groups: conf.list("ozone.administrators.groups")? })
 }
 
+/// Users and groups under two keys.
+fn named(conf: &Configuration, users: &str, groups: &str) -> anyhow::Result<Admins> {
+    Ok(Admins { users: conf.list(users)?, groups: conf.list(groups)? })
+}
+
 /// A duration that the namespace compares with its own times.
 fn milliseconds(conf: &Configuration, key: &str, default_seconds: u64) -> anyhow::Result<u64> {
     let default = Duration::from_secs(default_seconds);
@@ -281,10 +286,13 @@ fn rules(conf: &Configuration) -> anyhow::Result<Rules> {
         list_all_volumes: conf
             .boolean("ozone.om.volume.listall.allowed", default.list_all_volumes)?,
         admins: admins(conf)?,
-        read_only_admins: Admins {
-            users: conf.list("ozone.readonly.administrators")?,
-            groups: conf.list("ozone.readonly.administrators.groups")?,
-        },
+        read_only_admins: named(
+            conf,
+            "ozone.readonly.administrators",
+            "ozone.readonly.administrators.groups",
+        )?,
+        blacklist: named(conf, "ozone.blacklist.users", "ozone.blacklist.groups")?,
+        read_blacklist: named(conf, "ozone.read.blacklist.users", "ozone.read.blacklist.groups")?,
         acls_enforced: conf.boolean("ozone.acl.enabled", false)?
             && conf.boolean("ozone.authorization.enabled", true)?
             && (conf.boolean("ozone.security.enabled", false)?

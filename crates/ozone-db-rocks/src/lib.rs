@@ -9,7 +9,7 @@ use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use ozone_db::{Batch, DbError, Durability, Edit, Range, Store, Visitor};
+use ozone_db::{Batch, DbError, Durability, Edit, Range, Store, Updates, UpdatesError, Visitor};
 use rust_rocksdb::checkpoint::Checkpoint;
 use rust_rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
@@ -108,6 +108,13 @@ impl RocksStore {
         self.db.cf_handle(name).ok_or_else(|| DbError::NoTable(name.to_owned()))
     }
 
+    /// The oldest number that the log still has.
+    fn first_logged(&self) -> Result<Option<u64>, DbError> {
+        let mut log = self.db.get_updates_since(0).map_err(|e| self.error(&e))?;
+        let first = log.next().transpose().map_err(|e| self.error(&e))?;
+        Ok(first.map(|(number, _)| number))
+    }
+
     fn error(&self, error: &rust_rocksdb::Error) -> DbError {
         self::error(&self.path, error.to_string())
     }
@@ -201,6 +208,40 @@ impl Store for RocksStore {
         Ok(rows.unwrap_or(0))
     }
 
+    fn updates_since(
+        &self,
+        sequence: u64,
+        count_max: u64,
+        bytes_max: u64,
+    ) -> Result<Updates, UpdatesError> {
+        let log = self.db.get_updates_since(sequence).map_err(|e| self.error(&e))?;
+        let mut updates = Updates::default();
+        if !log.valid() && self.db.latest_sequence_number() != sequence {
+            return Err(UpdatesError::TooOld { wanted: sequence, first: None });
+        }
+        let mut bytes = 0;
+        for batch in log {
+            let (number, batch) = batch.map_err(|e| self.error(&e))?;
+            // The iterator passes over older batches silently: is this the next one, or was there
+            // another before it?
+            if updates.last.is_none() && number > sequence + 1 {
+                let first = self.first_logged()?;
+                if first.is_none_or(|first| first > sequence + 1) {
+                    return Err(UpdatesError::TooOld { wanted: sequence, first });
+                }
+            }
+            let data = Bytes::copy_from_slice(batch.data());
+            bytes += data.len() as u64;
+            updates.batches.push(data);
+            updates.last = Some(number);
+            if number - sequence >= count_max || bytes >= bytes_max {
+                break;
+            }
+        }
+        updates.latest = self.db.latest_sequence_number();
+        Ok(updates)
+    }
+
     fn gauges(&self) -> Vec<(String, u64)> {
         let mut gauges = Vec::with_capacity((self.tables.len() + 1) * GAUGES.len());
         let mut sums = [0_u64; GAUGES.len()];
@@ -284,6 +325,40 @@ mod tests {
         assert_eq!(keys, [b"k2"]);
         assert_eq!(store.get("b", b"k").unwrap().as_deref(), Some(&b"v"[..]));
         assert!(matches!(store.get("c", b"k"), Err(DbError::NoTable(_))));
+    }
+
+    #[test]
+    fn updates_are_what_was_written_after_a_number_until_the_log_forgets_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let settings = RocksSettings::default();
+        let store = RocksStore::open(&path, &["a"], &settings).unwrap();
+        let write = |keys: &[&'static str]| {
+            let mut batch = Batch::default();
+            keys.iter().for_each(|key| batch.put("a", *key, "v"));
+            store.write(batch, Durability::Logged).unwrap();
+        };
+        write(&["k1"]);
+        write(&["k2", "k3"]);
+        write(&["k4"]);
+        let all = store.updates_since(0, u64::MAX, u64::MAX).unwrap();
+        assert_eq!((all.batches.len(), all.last, all.latest), (3, Some(4), 4));
+        assert!(all.batches[1].windows(2).any(|bytes| bytes == b"k3"));
+        let rest = store.updates_since(1, u64::MAX, u64::MAX).unwrap();
+        assert_eq!(rest.batches, all.batches[1..]);
+        // In the middle of a batch, which is passed over.
+        assert_eq!(store.updates_since(2, u64::MAX, u64::MAX).unwrap().batches, all.batches[2..]);
+        assert_eq!(store.updates_since(0, 2, u64::MAX).unwrap().batches, all.batches[..2]);
+        assert_eq!(store.updates_since(0, u64::MAX, 1).unwrap().batches, all.batches[..1]);
+        let none = store.updates_since(4, u64::MAX, u64::MAX).unwrap();
+        assert_eq!((none.batches.len(), none.last, none.latest), (0, None, 4));
+        assert!(matches!(store.updates_since(9, 1, 1), Err(UpdatesError::Engine(_))));
+
+        store.flush().unwrap();
+        write(&["k5"]);
+        let forgotten = store.updates_since(1, u64::MAX, u64::MAX);
+        assert!(matches!(forgotten, Err(UpdatesError::TooOld { wanted: 1, .. })), "{forgotten:?}");
+        assert_eq!(store.updates_since(4, u64::MAX, u64::MAX).unwrap().last, Some(5));
     }
 
     #[test]

@@ -167,6 +167,33 @@ pub fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
 /// Gets one row after another, borrowed: `visit(key, value)`.
 pub type Visitor<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
 
+/// What was written to a store after some moment, as the engine's own log has it.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Updates {
+    /// Write batches in the engine's encoding, in order.
+    pub batches: Vec<Bytes>,
+    /// Sequence number of the last of them; `None` without any.
+    pub last: Option<u64>,
+    /// Sequence number of the newest write to the store.
+    pub latest: u64,
+}
+
+/// Why there are no [`Updates`].
+#[derive(thiserror::Error, Debug)]
+pub enum UpdatesError {
+    /// The log does not reach back so far: take a whole copy instead. `first` is where it begins.
+    #[error("the log does not reach back to sequence number {wanted}; take a copy of the database")]
+    TooOld {
+        /// The sequence number that was asked for.
+        wanted: u64,
+        /// The first one that the log has.
+        first: Option<u64>,
+    },
+    /// The engine failed, or nothing was written yet under that number.
+    #[error(transparent)]
+    Engine(#[from] DbError),
+}
+
 /// A key-value engine with tables. Calls may block on the disk.
 pub trait Store: Send + Sync + 'static {
     /// The value of a key.
@@ -210,6 +237,21 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// Unknown table, or the engine failed.
     fn estimated_rows(&self, table: &'static str) -> Result<u64, DbError>;
+
+    /// What was written after `sequence`: batches up to the one that is `count_max` numbers later, or
+    /// until they are `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// See [`UpdatesError`]; engines without a log always fail.
+    fn updates_since(
+        &self,
+        sequence: u64,
+        count_max: u64,
+        bytes_max: u64,
+    ) -> Result<Updates, UpdatesError> {
+        let _ = (count_max, bytes_max);
+        Err(UpdatesError::TooOld { wanted: sequence, first: None })
+    }
 
     /// What the engine tells about itself, of the whole and by table (`<table>_live_sst_files_size`);
     /// for metrics. May take a moment.

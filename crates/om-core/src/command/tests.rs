@@ -7,6 +7,7 @@ mod golden;
 mod keys;
 mod model;
 mod multipart;
+mod rights;
 mod trash;
 mod volumes;
 
@@ -66,11 +67,16 @@ impl Om {
     }
 
     /// Prepare and apply, as a leader does; refusals of either become the reply.
-    fn write(&mut self, mut request: OmRequest) -> OmResponse {
+    fn write(&mut self, request: OmRequest) -> OmResponse {
+        let caller = self.caller();
+        self.write_as(&caller, request)
+    }
+
+    fn write_as(&mut self, caller: &Caller<'_>, mut request: OmRequest) -> OmResponse {
         request.user_info =
-            Some(Box::new(UserInfo { user_name: Some(USER.into()), ..Default::default() }));
+            Some(Box::new(UserInfo { user_name: Some(caller.user.into()), ..Default::default() }));
         let mut reply = reply_to(&request);
-        let wanted = match prepare(&mut request, &self.ns(), &self.caller()) {
+        let wanted = match prepare(&mut request, &self.ns(), caller) {
             Ok(wanted) => wanted,
             Err(failure) => {
                 refuse(&mut reply, failure.into_error());
@@ -102,7 +108,11 @@ impl Om {
     }
 
     fn read(&self, request: OmRequest) -> OmResponse {
-        match super::read(&request, &self.ns(), &self.caller()).unwrap() {
+        self.read_as(&self.caller(), request)
+    }
+
+    fn read_as(&self, caller: &Caller<'_>, request: OmRequest) -> OmResponse {
+        match super::read(&request, &self.ns(), caller).unwrap() {
             Answer::Message { reply, .. } => *reply,
             Answer::Encoded(bytes) => OmResponse::decode(bytes).unwrap(),
             Answer::Page(page) => OmResponse::decode(page.encode(&|_| None).unwrap()).unwrap(),

@@ -2,7 +2,7 @@
 //!
 //! `golden/om/answers/<set>.txt` holds the genuine answers, with ids and times masked; the test asks
 //! an Ozone Manager of ours in this process. What differs on purpose is in `golden/om/answers/explained.tsv`.
-//! `record` asks any running server instead and writes its answers down, see `golden/README.md`.
+//! `side_by_side` asks two running servers instead, see `tests/interop/side-by-side`, which also makes the golden files anew.
 
 #![allow(clippy::large_futures, reason = "a script of questions is one long future, run once")]
 
@@ -17,7 +17,7 @@ mod spaces;
 mod transcript;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use om::Om;
 use om_proto::BucketLayoutProto::{FileSystemOptimized, Legacy, ObjectStore};
@@ -37,23 +37,23 @@ enum Set {
 }
 
 impl Set {
-    /// Settings beyond the common ones.
-    fn settings(self) -> &'static [(&'static str, &'static str)] {
+    fn named(name: &str) -> Self {
+        if name == "strict" { Self::Strict } else { Self::Plain }
+    }
+
+    fn name(self) -> &'static str {
         match self {
-            Self::Plain => &[],
-            Self::Strict => &[
-                ("ozone.acl.enabled", "true"),
-                ("ozone.test.authorization.enabled", "true"),
-                (
-                    "ozone.acl.authorizer.class",
-                    "org.apache.hadoop.ozone.security.acl.OzoneNativeAuthorizer",
-                ),
-                ("ozone.administrators", "root"),
-                ("ozone.fs.hsync.enabled", "true"),
-                ("ozone.hbase.enhancements.allowed", "true"),
-                ("ozone.om.enable.filesystem.paths", "true"),
-            ],
+            Self::Plain => "plain",
+            Self::Strict => "strict",
         }
+    }
+
+    /// What it is configured with, see `settings.tsv`; `tests/interop/side-by-side` reads that, too.
+    fn settings(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        rows(include_str!("settings.tsv")).filter_map(move |row| {
+            let [set, key, value] = row;
+            (set == "both" || set == self.name()).then_some((key, value))
+        })
     }
 
     async fn ask(self, t: &mut Transcript) {
@@ -89,8 +89,8 @@ impl Set {
     }
 
     fn golden(self) -> PathBuf {
-        let name = format!("{self:?}.txt").to_lowercase();
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../golden/om/answers").join(name)
+        let answers = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../golden/om/answers");
+        answers.join(format!("{}.txt", self.name()))
     }
 }
 
@@ -105,8 +105,8 @@ async fn ours(set: Set) -> String {
     conf.set("ozone.scm.names", "127.0.0.1");
     conf.set("ozone.scm.block.client.address", scm.block_address().to_string());
     conf.set("ozone.scm.client.address", scm.client_address().to_string());
-    for (key, value) in COMMON.iter().chain(set.settings()) {
-        conf.set(*key, *value);
+    for (key, value) in set.settings() {
+        conf.set(key, value);
     }
     om::init(&conf).await.unwrap();
     let om = Om::start(&conf).await.unwrap();
@@ -116,68 +116,91 @@ async fn ours(set: Set) -> String {
     transcript.text()
 }
 
-/// Settings of every recording: nothing is cleaned up while questions are asked.
-const COMMON: [(&str, &str); 3] = [
-    ("ozone.server.default.replication", "ONE"),
-    ("ozone.block.deleting.service.interval", "1h"),
-    ("ozone.directory.deleting.service.interval", "1h"),
-];
-
-/// Reasons by set and name of the question; a name that ends in `*` stands for all that begin so.
-fn explained() -> Vec<(String, String, String)> {
-    let path = Set::Plain.golden().with_file_name("explained.tsv");
-    std::fs::read_to_string(path)
-        .unwrap()
-        .lines()
-        .filter(|line| !line.starts_with('#') && !line.is_empty())
-        .filter_map(|line| {
-            let mut parts = line.splitn(3, '\t').map(str::to_owned);
-            Some((parts.next()?, parts.next()?, parts.next()?))
-        })
-        .collect()
+/// The rows of a file of three columns, without comments.
+fn rows(text: &str) -> impl Iterator<Item = [&str; 3]> {
+    text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let mut parts = line.splitn(3, '\t');
+        Some([parts.next()?, parts.next()?, parts.next()?])
+    })
 }
 
-fn compare(set: Set, genuine: &str, ours: &str) -> Vec<String> {
-    let genuine: BTreeMap<String, String> = parse(genuine).into_iter().collect();
-    let reasons = explained();
-    let (mut equal, mut known, mut differences) = (0, 0, Vec::new());
-    for (name, answer) in parse(ours) {
-        let Some(expected) = genuine.get(&name) else {
-            differences.push(format!("{set:?} {name}: the genuine answer was not recorded"));
-            continue;
-        };
-        if *expected == answer {
-            equal += 1;
-            continue;
+/// How two servers answered the same questions.
+#[derive(Default)]
+struct Comparison {
+    equal: usize,
+    /// Explained differences: question and reason.
+    known: Vec<(String, String)>,
+    /// The others, with both answers.
+    differences: Vec<String>,
+}
+
+impl Comparison {
+    /// `explained.tsv` has reasons by set and name of the question.
+    fn of(set: Set, genuine: &str, ours: &str) -> Self {
+        let genuine: BTreeMap<String, String> = parse(genuine).into_iter().collect();
+        let reasons =
+            std::fs::read_to_string(set.golden().with_file_name("explained.tsv")).unwrap();
+        let mut result = Self::default();
+        for (name, answer) in parse(ours) {
+            let Some(expected) = genuine.get(&name) else {
+                let missing = format!("== {set:?} {name}: a genuine server was not asked that\n");
+                result.differences.push(missing);
+                continue;
+            };
+            let reason = rows(&reasons).find(|[of, known, _]| *of == set.name() && *known == name);
+            match reason {
+                _ if *expected == answer => result.equal += 1,
+                Some([_, _, reason]) => result.known.push((name, reason.to_owned())),
+                None => result
+                    .differences
+                    .push(format!("== {set:?} {name}\n--- genuine\n{expected}--- ours\n{answer}")),
+            }
         }
-        let is_explained = reasons.iter().any(|(of, pattern, _)| {
-            *of == format!("{set:?}").to_lowercase()
-                && pattern
-                    .strip_suffix('*')
-                    .map_or(*pattern == name, |front| name.starts_with(front))
-        });
-        if is_explained {
-            known += 1;
-        } else {
-            differences
-                .push(format!("== {set:?} {name}\n--- genuine\n{expected}--- ours\n{answer}"));
+        result
+    }
+
+    /// Prints all of it.
+    ///
+    /// # Panics
+    /// There are differences that nobody explained.
+    fn check(self, set: Set) {
+        for difference in &self.differences {
+            println!("{difference}");
+        }
+        println!(
+            "{set:?}: {} equal answers, {} explained differences, {} others",
+            self.equal,
+            self.known.len(),
+            self.differences.len()
+        );
+        assert!(self.differences.is_empty(), "{} answers differ", self.differences.len());
+    }
+
+    /// A Markdown table: reasons, how many answers each explains, and the first of them.
+    fn table(&self, set: Set) {
+        let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (name, reason) in &self.known {
+            by_reason.entry(reason).or_default().push(name);
+        }
+        println!("| {} | answers | for example |\n|---|---|---|", set.name());
+        for (reason, names) in by_reason {
+            println!("| {reason} | {} | {} |", names.len(), names[0].replace('|', "·"));
         }
     }
-    println!(
-        "{set:?}: {equal} equal answers, {known} explained differences, {} others",
-        differences.len()
-    );
-    differences
 }
 
 async fn check(set: Set) {
-    let golden = set.golden();
-    let genuine = std::fs::read_to_string(&golden).unwrap();
-    let differences = compare(set, &genuine, &ours(set).await);
-    for difference in &differences {
-        println!("{difference}");
-    }
-    assert!(differences.is_empty(), "{} answers differ", differences.len());
+    let genuine = std::fs::read_to_string(set.golden()).unwrap();
+    let comparison = Comparison::of(set, &genuine, &ours(set).await);
+    let reasons = std::fs::read_to_string(set.golden().with_file_name("explained.tsv")).unwrap();
+    let idle: Vec<&str> = rows(&reasons)
+        .filter(|[of, name, _]| {
+            *of == set.name() && comparison.known.iter().all(|(known, _)| known != name)
+        })
+        .map(|[_, name, _]| name)
+        .collect();
+    comparison.check(set);
+    assert!(idle.is_empty(), "explained.tsv explains answers that are equal: {idle:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -190,14 +213,28 @@ async fn answers_with_rights_leases_and_folders_are_those_of_a_genuine_server() 
     check(Set::Strict).await;
 }
 
-/// `OM_ANSWERS_SET=plain|strict OM_ANSWERS_ADDRESS=HOST:PORT OM_ANSWERS_TO=FILE`
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "asks a running server"]
-async fn record() {
-    let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("set {name}"));
-    let set = if variable("OM_ANSWERS_SET") == "strict" { Set::Strict } else { Set::Plain };
-    let address = variable("OM_ANSWERS_ADDRESS").parse().expect("an address");
-    let mut transcript = Transcript::new(address);
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("set {name}"))
+}
+
+/// Asks a server that runs all questions of a set, and writes its answers into a file.
+async fn record_at(set: Set, address: &str, file: &Path) -> String {
+    let mut transcript = Transcript::new(variable(address).parse().expect("an address"));
     set.ask(&mut transcript).await;
-    std::fs::write(variable("OM_ANSWERS_TO"), transcript.text()).unwrap();
+    std::fs::write(file, transcript.text()).unwrap();
+    transcript.text()
+}
+
+/// `OM_ANSWERS_SET=plain|strict OM_ANSWERS_GENUINE=HOST:PORT OM_ANSWERS_OURS=HOST:PORT OM_ANSWERS_TO=DIRECTORY`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "asks two running servers, see tests/interop/side-by-side"]
+async fn side_by_side() {
+    let set = Set::named(&variable("OM_ANSWERS_SET"));
+    let to = PathBuf::from(variable("OM_ANSWERS_TO"));
+    let file = |whose: &str| to.join(format!("{}-{whose}.txt", set.name()));
+    let genuine = record_at(set, "OM_ANSWERS_GENUINE", &file("genuine")).await;
+    let ours = record_at(set, "OM_ANSWERS_OURS", &file("ours")).await;
+    let comparison = Comparison::of(set, &genuine, &ours);
+    comparison.table(set);
+    comparison.check(set);
 }

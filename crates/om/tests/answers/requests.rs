@@ -119,6 +119,26 @@ pub fn list_buckets(volume: &str, start: &str, prefix: &str, count: i32) -> OmRe
     )
 }
 
+pub fn list_volumes(
+    scope: list_volume_request::Scope,
+    user: &str,
+    prefix: &str,
+    previous: &str,
+    max: u32,
+) -> OmRequest {
+    request!(
+        ListVolume,
+        list_volume_request,
+        ListVolumeRequest {
+            scope: scope.into(),
+            user_name: Some(user.into()),
+            prefix: Some(prefix.into()),
+            prev_key: Some(previous.into()),
+            max_keys: Some(max),
+        }
+    )
+}
+
 pub fn create_key(key_args: KeyArgs) -> OmRequest {
     request!(CreateKey, create_key_request, CreateKeyRequest { key_args, client_id: None })
 }
@@ -211,7 +231,11 @@ pub fn rename_keys(at: At, pairs: &[(&str, &str)]) -> OmRequest {
         .collect();
     let rename_keys_args =
         RenameKeysArgs { volume_name: at.0.into(), bucket_name: at.1.into(), rename_keys_map };
-    request!(RenameKeys, rename_keys_request, RenameKeysRequest { rename_keys_args })
+    request!(
+        RenameKeys,
+        rename_keys_request,
+        RenameKeysRequest { rename_keys_args, ..Default::default() }
+    )
 }
 
 pub fn delete_key(key_args: KeyArgs) -> OmRequest {
@@ -224,7 +248,11 @@ pub fn delete_keys(at: At, keys: &[&str]) -> OmRequest {
         bucket_name: at.1.into(),
         keys: keys.iter().map(|key| (*key).into()).collect(),
     });
-    request!(DeleteKeys, delete_keys_request, DeleteKeysRequest { delete_keys })
+    request!(
+        DeleteKeys,
+        delete_keys_request,
+        DeleteKeysRequest { delete_keys, ..Default::default() }
+    )
 }
 
 pub fn list_keys(light: bool, at: At, start: &str, prefix: &str, count: i32) -> OmRequest {

@@ -122,6 +122,162 @@ pub async fn enforced(t: &mut Transcript) {
         strange(t, at, "owner").await;
     }
     t.user("root");
+    parts(t).await;
+    through_links(t).await;
+    lists(t).await;
+    listed(t).await;
+}
+
+/// Folders and batches of which a user may delete a part only.
+async fn parts(t: &mut Transcript) {
+    for (name, layout) in [
+        ("obsparts", BucketLayoutProto::ObjectStore),
+        ("parts", BucketLayoutProto::FileSystemOptimized),
+    ] {
+        t.area(&format!("rights {name}"));
+        let at = At("alice-vol", name);
+        t.user("alice");
+        let info = BucketInfo { owner: Some("alice".into()), ..bucket(at, Some(layout)) };
+        t.must("bucket", create_bucket(info)).await;
+        let path = |rest: &str| format!("/alice-vol/{name}{rest}");
+        t.must("bucket for bob", add_acl(object(Bucket, &path("")), "u:bob:80")).await;
+        t.user("bob");
+        t.ask("mkdir", create_directory(at.args("his/sub/deep"))).await;
+        put(t, at, "his/file", 1).await;
+        put(t, at, "his/sub/file", 1).await;
+        put(t, at, "own/file", 1).await;
+        t.user("alice");
+        put(t, at, "his/sub/deep/hers", 1).await;
+        put(t, at, "top", 1).await;
+        t.user("bob");
+        t.ask("delete the folder", delete_key(KeyArgs { recursive: Some(true), ..at.args("his") }))
+            .await;
+        t.ask("delete a full folder", delete_key(at.args("his/sub"))).await;
+        t.ask("rename the folder", rename(at.args("his"), "moved")).await;
+        t.ask("rename a missing one", rename(at.args("nope"), "moved")).await;
+        t.ask("rename one of hers", rename(at.args("top"), "moved")).await;
+        t.ask("delete one of hers", delete_key(at.args("top"))).await;
+        t.ask("delete one of his", delete_keys(at, &["his/file"])).await;
+        t.ask("delete hers in a batch", delete_keys(at, &["top"])).await;
+        t.ask("delete a missing one in a batch", delete_keys(at, &["nope"])).await;
+        t.ask("rename own folder", rename(at.args("own"), "owned")).await;
+        t.ask(
+            "delete own folder",
+            delete_key(KeyArgs { recursive: Some(true), ..at.args("owned") }),
+        )
+        .await;
+        t.user("mallory");
+        t.ask("delete a folder of another", delete_key(at.args("his"))).await;
+        t.ask("delete a batch of another", delete_keys(at, &["top"])).await;
+        t.ask("rename in a batch", rename_keys(at, &[("top", "pot")])).await;
+        t.user("alice");
+        t.ask("info of hers", key_info(at.args("his/sub/deep/hers"))).await;
+        t.ask("delete it all", delete_key(KeyArgs { recursive: Some(true), ..at.args("his") }))
+            .await;
+        t.ask("bucket after deletes", info_bucket(at)).await;
+    }
+    t.user("root");
+}
+
+/// Who may read neither a link nor what it leads to, or one of the two.
+async fn through_links(t: &mut Transcript) {
+    t.area("rights links");
+    t.user("root");
+    let of = |owner: &str, name: &str| VolumeInfo { owner_name: owner.into(), ..volume(name) };
+    t.must("volume of carol", create_volume(of("carol", "carol-vol"))).await;
+    let (at, by) = (At("alice-vol", "behind"), At("carol-vol", "link"));
+    t.user("alice");
+    t.must("bucket", create_bucket(BucketInfo { owner: Some("alice".into()), ..bucket(at, None) }))
+        .await;
+    t.must("volume for bob", add_acl(object(Volume, "/alice-vol"), "u:bob:09")).await;
+    t.must("bucket for bob", add_acl(object(Bucket, "/alice-vol/behind"), "u:bob:80")).await;
+    put(t, at, "key", 1).await;
+    t.must("key for bob", add_acl(object(Key, "/alice-vol/behind/key"), "u:bob:80")).await;
+    t.user("carol");
+    t.must("link", create_bucket(BucketInfo { owner: Some("carol".into()), ..link(by, at) })).await;
+    for who in ["bob", "carol", "mallory"] {
+        t.user(who);
+        linked(t, by, who).await;
+    }
+    t.user("carol");
+    t.ask("volume of the link", add_acl(object(Volume, "/carol-vol"), "u:bob:01")).await;
+    t.ask("link for bob", add_acl(object(Bucket, "/carol-vol/link"), "u:bob:01")).await;
+    t.user("bob");
+    linked(t, by, "bob now").await;
+    t.user("root");
+}
+
+async fn linked(t: &mut Transcript, by: At, who: &str) {
+    let name = |what: &str| format!("{who}: {what}");
+    t.ask(&name("info"), info_bucket(by)).await;
+    t.ask(&name("key info"), key_info(by.args("key"))).await;
+    t.ask(&name("status"), status(by.args("key"))).await;
+    t.ask(&name("list keys"), list_keys(false, by, "", "k", 5)).await;
+    t.ask(&name("list status"), list_status(false, by.args(""), false, "", 5, false)).await;
+    t.ask(&name("create"), create_key(KeyArgs { data_size: Some(0), ..by.args(who) })).await;
+    t.ask(&name("mkdir"), create_directory(by.args(&format!("d-{who}")))).await;
+    t.ask(&name("rename missing"), rename(by.args("nope"), "x")).await;
+    t.ask(&name("delete keys"), delete_keys(by, &["nope"])).await;
+    t.ask(&name("acl"), get_acl(object(Key, &format!("/{}/{}/key", by.0, by.1)))).await;
+    t.ask(&name("uploads"), list_uploads(by, "z", ("", ""), 5)).await;
+}
+
+/// Lists of volumes, which are filtered by rights.
+async fn lists(t: &mut Transcript) {
+    use list_volume_request::Scope::{UserVolumes, VolumesByCluster, VolumesByUser};
+    t.area("rights lists");
+    t.user("carol");
+    t.must("volume for mallory", add_acl(object(Volume, "/carol-vol"), "u:mallory:08")).await;
+    for who in ["alice", "bob", "carol", "mallory", "root", "auditor", "outcast", "blind"] {
+        t.user(who);
+        let name = |what: &str| format!("{who}: {what}");
+        t.ask(&name("own"), list_volumes(VolumesByUser, who, "", "", 10)).await;
+        t.ask(&name("own with prefix"), list_volumes(VolumesByUser, who, "carol", "", 10)).await;
+        t.ask(&name("own, one"), list_volumes(VolumesByUser, who, "", "", 1)).await;
+        t.ask(&name("of alice"), list_volumes(VolumesByUser, "alice", "", "", 10)).await;
+        t.ask(&name("of mallory"), list_volumes(VolumesByUser, "mallory", "", "", 10)).await;
+        t.ask(&name("scope of a user"), list_volumes(UserVolumes, who, "", "", 10)).await;
+        t.ask(&name("all"), list_volumes(VolumesByCluster, "", "", "", 2)).await;
+    }
+    t.user("root");
+}
+
+/// Users that the configuration names.
+async fn listed(t: &mut Transcript) {
+    let at = At("alice-vol", "behind");
+    t.area("rights listed");
+    t.user("alice");
+    for who in ["outcast", "blind"] {
+        for (kind, path) in
+            [(Volume, "/alice-vol"), (Bucket, "/alice-vol/behind"), (Key, "/alice-vol/behind/key")]
+        {
+            let acl = format!("u:{who}:80");
+            t.must(&format!("{kind:?} for {who}"), add_acl(object(kind, path), &acl)).await;
+        }
+    }
+    for who in ["auditor", "outcast", "blind"] {
+        t.user(who);
+        let name = |what: &str| format!("{who}: {what}");
+        t.ask(&name("info volume"), info_volume(at.0)).await;
+        t.ask(&name("list buckets"), list_buckets(at.0, "", "behind", 5)).await;
+        t.ask(&name("info bucket"), info_bucket(at)).await;
+        t.ask(&name("key info"), key_info(at.args("key"))).await;
+        t.ask(&name("missing key"), key_info(at.args("nope"))).await;
+        t.ask(&name("list status"), list_status(true, at.args(""), false, "", 5, false)).await;
+        t.ask(&name("acl"), get_acl(object(Key, "/alice-vol/behind/key"))).await;
+        t.ask(&name("add acl"), add_acl(object(Key, "/alice-vol/behind/key"), "u:zoe:01")).await;
+        t.ask(&name("mkdir"), create_directory(at.args(&format!("d-{who}")))).await;
+        t.ask(&name("set times"), set_times(at.args("key"), 5, 5)).await;
+        t.ask(&name("delete missing"), delete_key(at.args("nope"))).await;
+        t.ask(&name("create bucket"), create_bucket(bucket(At(at.0, "newone"), None))).await;
+        let open = ListOpenFilesRequest {
+            path: Some("/".into()),
+            count: Some(0),
+            token: Some(String::new()),
+        };
+        t.ask(&name("open files"), request!(ListOpenFiles, list_open_files_request, open)).await;
+    }
+    t.user("root");
 }
 
 /// Things that a user may or may not.

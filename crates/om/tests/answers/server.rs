@@ -62,6 +62,14 @@ pub async fn all(t: &mut Transcript) {
     .await;
     let body = DbUpdatesRequest { sequence_number: u64::MAX >> 2, limit_count: Some(1) };
     t.ask("updates from the future", request!(DbUpdates, db_updates_request, body)).await;
+    for (name, sequence_number, limit_count) in
+        [("some updates", 1, Some(5)), ("all updates", 1, None), ("no updates", 1, Some(0))]
+    {
+        let body = DbUpdatesRequest { sequence_number, limit_count };
+        t.ask(name, request!(DbUpdates, db_updates_request, body)).await;
+    }
+    tokens(t).await;
+    forgotten(t).await;
     let body = hdds_proto::hdds::TransferLeadershipRequestProto { new_leader_id: String::new() };
     t.ask(
         "transfer leadership",
@@ -70,6 +78,39 @@ pub async fn all(t: &mut Transcript) {
     .await;
     tenants(t).await;
     secrets(t).await;
+}
+
+/// There are none without security.
+async fn tokens(t: &mut Transcript) {
+    for (name, identifier) in
+        [("empty", &b""[..]), ("broken", b"\x0a\xff\xff"), ("other", b"\x08\x01")]
+    {
+        let token = hdds_proto::common::TokenProto {
+            identifier: identifier.to_vec().into(),
+            password: bytes::Bytes::from_static(b"secret"),
+            kind: "OzoneToken".into(),
+            service: "om".into(),
+        };
+        let body = hdds_proto::common::RenewDelegationTokenRequestProto { token: token.clone() };
+        t.ask(
+            &format!("renew {name} token"),
+            request!(RenewDelegationToken, renew_delegation_token_request, body),
+        )
+        .await;
+        let body = hdds_proto::common::CancelDelegationTokenRequestProto { token };
+        t.ask(
+            &format!("cancel {name} token"),
+            request!(CancelDelegationToken, cancel_delegation_token_request, body),
+        )
+        .await;
+    }
+}
+
+/// Types that have a number and no server any more.
+async fn forgotten(t: &mut Transcript) {
+    t.ask("list trash", kind(Type::ListTrash)).await;
+    t.ask("recover trash", kind(Type::RecoverTrash)).await;
+    t.ask("purge paths", kind(Type::PurgePaths)).await;
 }
 
 async fn tenants(t: &mut Transcript) {

@@ -5,7 +5,7 @@ use om_proto::list_volume_request::Scope;
 use om_proto::ozone_acl_info::OzoneAclType;
 use om_proto::*;
 
-use crate::requests::*;
+use crate::requests::{self, *};
 use crate::transcript::Transcript;
 
 pub async fn volumes(t: &mut Transcript) {
@@ -58,33 +58,26 @@ pub async fn volumes(t: &mut Transcript) {
     t.ask("info deleted", info_volume("zero")).await;
 }
 
-fn list_volume(scope: Scope, user: &str, prefix: &str, previous: &str, max: u32) -> OmRequest {
-    request!(
-        ListVolume,
-        list_volume_request,
-        ListVolumeRequest {
-            scope: scope.into(),
-            user_name: Some(user.into()),
-            prefix: Some(prefix.into()),
-            prev_key: Some(previous.into()),
-            max_keys: Some(max),
-        }
-    )
-}
-
 async fn list_volumes(t: &mut Transcript) {
     use Scope::{UserVolumes, VolumesByCluster, VolumesByUser};
-    t.ask("list of root", list_volume(VolumesByUser, "root", "", "", 10)).await;
-    t.ask("list of root, prefix", list_volume(VolumesByUser, "root", "sm", "", 10)).await;
-    t.ask("list of root, after", list_volume(VolumesByUser, "root", "", "s3v", 1)).await;
-    t.ask("list of root, after missing", list_volume(VolumesByUser, "root", "", "nope", 10)).await;
-    t.ask("list of nobody", list_volume(VolumesByUser, "nobody", "", "", 10)).await;
-    t.ask("list own", list_volume(UserVolumes, "", "", "", 10)).await;
-    t.ask("list cluster", list_volume(VolumesByCluster, "", "", "", 100)).await;
-    t.ask("list cluster, prefix", list_volume(VolumesByCluster, "", "v", "", 100)).await;
-    t.ask("list cluster, after", list_volume(VolumesByCluster, "", "", "small", 1)).await;
-    t.ask("list cluster, after missing", list_volume(VolumesByCluster, "", "", "sa", 9)).await;
-    t.ask("list cluster, none", list_volume(VolumesByCluster, "", "", "", 0)).await;
+    t.ask("list of root", requests::list_volumes(VolumesByUser, "root", "", "", 10)).await;
+    t.ask("list of root, prefix", requests::list_volumes(VolumesByUser, "root", "sm", "", 10))
+        .await;
+    t.ask("list of root, after", requests::list_volumes(VolumesByUser, "root", "", "s3v", 1)).await;
+    t.ask(
+        "list of root, after missing",
+        requests::list_volumes(VolumesByUser, "root", "", "nope", 10),
+    )
+    .await;
+    t.ask("list of nobody", requests::list_volumes(VolumesByUser, "nobody", "", "", 10)).await;
+    t.ask("list own", requests::list_volumes(UserVolumes, "", "", "", 10)).await;
+    t.ask("list cluster", requests::list_volumes(VolumesByCluster, "", "", "", 100)).await;
+    t.ask("list cluster, prefix", requests::list_volumes(VolumesByCluster, "", "v", "", 100)).await;
+    t.ask("list cluster, after", requests::list_volumes(VolumesByCluster, "", "", "small", 1))
+        .await;
+    t.ask("list cluster, after missing", requests::list_volumes(VolumesByCluster, "", "", "sa", 9))
+        .await;
+    t.ask("list cluster, none", requests::list_volumes(VolumesByCluster, "", "", "", 0)).await;
 }
 
 fn set_volume(
@@ -166,6 +159,7 @@ pub async fn buckets(t: &mut Transcript) {
     }
     t.ask("info missing", info_bucket(at("missing"))).await;
     t.ask("info nowhere", info_bucket(At("nosuchvol", "buck"))).await;
+    encrypted(t).await;
     links(t).await;
     t.ask("list", list_buckets("bvol", "", "", 100)).await;
     t.ask("list prefix", list_buckets("bvol", "", "l", 100)).await;
@@ -179,6 +173,23 @@ pub async fn buckets(t: &mut Transcript) {
     t.ask("delete nowhere", delete_bucket(At("nosuchvol", "x"))).await;
     t.ask("delete plain", delete_bucket(at("plain"))).await;
     t.ask("delete volume that is not empty", delete_volume("bvol")).await;
+}
+
+/// There is no key provider.
+async fn encrypted(t: &mut Transcript) {
+    let at = At("vol1", "encrypted");
+    let key = BucketEncryptionInfoProto { key_name: "key1".into(), ..Default::default() };
+    let info = BucketInfo { beinfo: Some(key.clone()), ..bucket(at, None) };
+    t.ask("create encrypted", create_bucket(info.clone())).await;
+    let info = BucketInfo { beinfo: Some(key.clone()), ..link(at, At("vol1", "rich")) };
+    t.ask("create encrypted link", create_bucket(info)).await;
+    let args = BucketArgs {
+        volume_name: "vol1".into(),
+        bucket_name: "rich".into(),
+        bek_info: Some(key),
+        ..Default::default()
+    };
+    t.ask("encrypt later", set_bucket(args)).await;
 }
 
 async fn links(t: &mut Transcript) {

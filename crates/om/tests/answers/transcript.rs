@@ -139,6 +139,10 @@ fn sort_pairs(answer: &mut OmResponse) {
             .flat_map(|r| r.statuses.iter_mut())
             .filter_map(|status| status.key_info.as_mut()),
     );
+    // How many batches an answer holds, and what is in them, is each database's own.
+    if let Some(updates) = &mut answer.db_updates_response {
+        updates.data = vec![Bytes::from_static(b"*"); updates.data.len().min(1)];
+    }
     for key in keys {
         key.metadata.sort_by(|a, b| a.key.cmp(&b.key));
         key.tags.sort_by(|a, b| a.key.cmp(&b.key));

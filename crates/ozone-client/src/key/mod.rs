@@ -323,7 +323,10 @@ impl OzoneClient {
             DeleteKeyArgs { volume_name: volume.to_owned(), bucket_name: bucket.to_owned(), keys };
         let request = OmRequest {
             cmd_type: Type::DeleteKeys.into(),
-            delete_keys_request: Some(Box::new(DeleteKeysRequest { delete_keys: Some(delete) })),
+            delete_keys_request: Some(Box::new(DeleteKeysRequest {
+                delete_keys: Some(delete),
+                ..DeleteKeysRequest::default()
+            })),
             ..Default::default()
         };
         let response = self.om.exchange(request).await?;

@@ -254,7 +254,7 @@ async fn delete_many(
         bucket_name: group.bucket.to_owned(),
         keys: names.iter().map(|name| group.key(*name)).collect(),
     });
-    let body = Some(Box::new(DeleteKeysRequest { delete_keys }));
+    let body = Some(Box::new(DeleteKeysRequest { delete_keys, ..Default::default() }));
     let request = OmRequest { delete_keys_request: body, ..kind(Type::DeleteKeys) };
     let reply = om.om().exchange(request).await?;
     if !matches!(reply.status(), Status::Ok | Status::PartialDelete) {

@@ -19,6 +19,7 @@ impl Write for SetBucketPropertyRequest {
     ) -> Result<Option<BlocksWanted>, Failure> {
         self.modification_time = Some(caller.now);
         let args = self.bucket_args.as_ref();
+        super::check_encryption(args.and_then(|args| args.bek_info.as_ref()))?;
         if let Some(default) = args.and_then(|args| args.default_replication_config.as_ref())
             && let Some(replication) = replication::of_default(default)?
         {
@@ -113,6 +114,7 @@ fn set(ns: &Namespace<'_>, info: &mut BucketInfo, args: BucketArgs) -> Result<()
     if let Some(replication) = args.default_replication_config {
         info.default_replication_config = Some(replication);
     }
+    // An entry of a Java Ozone Manager may bring one.
     if let Some(encryption) = args.bek_info {
         info.beinfo = Some(encryption);
     }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use om_proto::{
-    GetFileStatusRequest, GetFileStatusResponse, KeyInfo, OmResponse, OzoneFileStatusProto,
+    GetFileStatusRequest, GetFileStatusResponse, KeyInfo, OmResponse, OzoneFileStatusProto, Status,
 };
 
 use crate::command::Read;
@@ -65,6 +65,14 @@ pub(crate) fn find(
             Ok(child.map(|child| (implied_folder(child, folder), true)))
         }
     }
+}
+
+/// What deletes and renames say of a name in a tree that leads nowhere (`OzonePrefixPathImpl`).
+pub(crate) fn not_in_tree(bucket: &Bucket, name: &str) -> Failure {
+    let (volume, bucket) = bucket.names();
+    let message =
+        format!("Unable to get file status: volume: {volume} bucket: {bucket} key: {name}");
+    Failure::new(Status::KeyNotFound, message)
 }
 
 fn first_below(

@@ -2,6 +2,7 @@
 
 use om_proto::{DeleteKeyRequest, DeleteKeyResponse, KeyInfo, OmResponse, Status};
 
+use crate::command::file::status;
 use crate::command::{BlocksWanted, Caller, Write};
 use crate::error::Failure;
 use crate::key::{self, mark};
@@ -21,11 +22,7 @@ impl Write for DeleteKeyRequest {
         let bucket = super::prepare_existing(&mut self.key_args, ns, caller)?;
         let name = &self.key_args.key_name;
         if bucket.layout.is_tree() && matches!(bucket.walk(ns, name, true)?.leaf, Leaf::Free) {
-            let (volume, bucket) = bucket.names();
-            return Err(Failure::new(
-                Status::KeyNotFound,
-                format!("Unable to get file status: volume: {volume} bucket: {bucket} key: {name}"),
-            ));
+            return Err(status::not_in_tree(&bucket, name));
         }
         Ok(None)
     }

@@ -1,4 +1,7 @@
-//! `DeleteKeys`: many keys of a bucket; those that are not there are reported.
+//! `DeleteKeys`: many keys of a bucket; those that are not there, and those that the caller may not
+//! delete, are reported and stay.
+
+use std::collections::HashSet;
 
 use om_proto::{
     DeleteKeyArgs, DeleteKeyError, DeleteKeysRequest, DeleteKeysResponse, OmResponse, Status,
@@ -9,15 +12,18 @@ use crate::command::{BlocksWanted, Caller, Write};
 use crate::error::Failure;
 use crate::layout::Leaf;
 use crate::namespace::{At, Namespace};
+use crate::rights;
 
 impl Write for DeleteKeysRequest {
     fn prepare(
         &mut self,
         ns: &Namespace<'_>,
-        _: &Caller<'_>,
+        caller: &Caller<'_>,
     ) -> Result<Option<BlocksWanted>, Failure> {
+        self.denied.clear();
         if let Some(args) = &self.delete_keys {
             ns.resolve(&args.volume_name, &args.bucket_name)?;
+            self.denied = rights::denied_keys(args, ns, caller)?;
         }
         Ok(None)
     }
@@ -31,33 +37,39 @@ impl Write for DeleteKeysRequest {
     ) -> Result<(), Failure> {
         let args = self.delete_keys.unwrap_or_default();
         let mut bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
-        let mut missing = Vec::new();
+        let denied: HashSet<String> = self.denied.into_iter().collect();
+        let mut left = Vec::new();
         for name in args.keys {
             match bucket.walk(ns, &bucket.key_name(&name), false)?.leaf {
+                Leaf::File(_) | Leaf::Folder(_) if denied.contains(&name) => {
+                    left.push((name, "ACCESS_DENIED", "ACL check failed"));
+                }
                 Leaf::File(key) => delete_file(ns, &mut bucket, key, at)?,
                 Leaf::Folder(folder) => delete_folder(ns, &mut bucket, folder, at)?,
-                Leaf::Free | Leaf::BelowFile(_) => missing.push(name),
+                Leaf::Free | Leaf::BelowFile(_) => {
+                    left.push((name, "KEY_NOT_FOUND", "Key does not exist"));
+                }
             }
         }
-        let complete = missing.is_empty();
+        let complete = left.is_empty();
         ns.keep_bucket(&bucket.info);
         if !complete {
             reply.status = Status::PartialDelete.into();
             reply.success = Some(false);
         }
-        let errors = missing
+        let errors = left
             .iter()
-            .map(|key| DeleteKeyError {
+            .map(|(key, code, message)| DeleteKeyError {
                 key: Some(key.clone()),
-                error_code: Some("KEY_NOT_FOUND".to_owned()),
-                error_msg: Some("Key does not exist".to_owned()),
+                error_code: Some((*code).to_owned()),
+                error_msg: Some((*message).to_owned()),
             })
             .collect();
-        let (volume_name, bucket_name) = bucket.names();
+        // Under the names of the request, which may be those of a link.
         let un_deleted_keys = Some(DeleteKeyArgs {
-            volume_name: volume_name.to_owned(),
-            bucket_name: bucket_name.to_owned(),
-            keys: missing,
+            volume_name: args.volume_name,
+            bucket_name: args.bucket_name,
+            keys: left.into_iter().map(|(key, ..)| key).collect(),
         });
         let response = DeleteKeysResponse { un_deleted_keys, status: Some(complete), errors };
         reply.delete_keys_response = Some(Box::new(response));

@@ -1,7 +1,7 @@
 //! Opening a key or file for writing: what `CreateKey` and `CreateFile` have in common.
 
 use hdds_types::ReplicationConfig;
-use om_proto::{KeyArgs, KeyInfo, KeyLocation, Status};
+use om_proto::{BucketInfo, KeyArgs, KeyInfo, KeyLocation, Status};
 
 use crate::acl;
 use crate::command::{BlocksWanted, Caller, multipart};
@@ -90,6 +90,7 @@ pub(crate) fn apply(
         * replication.required_nodes() as u64;
     quota::check_bytes(&bucket.info, preallocated.cast_signed())?;
     quota::check_names(&bucket.info, walk.missing.len() + 1)?;
+    check_encrypted(&bucket.info, &args)?;
 
     if !walk.missing.is_empty() {
         walk.put_missing(ns, bucket, user, &args, at);
@@ -212,6 +213,18 @@ pub(crate) fn put_pipelines(key: &mut KeyInfo, located: Vec<Located>) {
         block.pipeline = pipeline;
         block.token = token;
     }
+}
+
+/// A bucket that a Java Ozone Manager made encrypted takes no plain keys (`validateEncryptionKeyInfo`).
+pub(crate) fn check_encrypted(bucket: &BucketInfo, args: &KeyArgs) -> Result<(), OmError> {
+    if bucket.beinfo.is_none() || args.file_encryption_info.is_some() {
+        return Ok(());
+    }
+    let message = format!(
+        "Attempting to create unencrypted file {} in encrypted bucket {}",
+        args.key_name, args.bucket_name
+    );
+    Err(OmError::new(Status::InvalidRequest, message))
 }
 
 /// Atomic rewrite and create-if-absent; an expected ETag becomes an expected generation.

@@ -2,6 +2,7 @@
 
 use om_proto::{KeyArgs, KeyInfo, OmResponse, RenameKeyRequest, RenameKeyResponse, Status};
 
+use crate::command::file::status;
 use crate::command::{BlocksWanted, Caller, Write};
 use crate::error::{Failure, OmError};
 use crate::layout::{Bucket, Leaf, key_as_folder};
@@ -22,6 +23,10 @@ impl Write for RenameKeyRequest {
         self.to_key_name = bucket.key_name(&self.to_key_name);
         if bucket.layout.normalizes() && !self.to_key_name.is_empty() {
             self.to_key_name = names::normalize_new(&self.to_key_name)?;
+        }
+        let from = &self.key_args.key_name;
+        if bucket.layout.is_tree() && !from.is_empty() && node(ns, &bucket, from)?.is_none() {
+            return Err(status::not_in_tree(&bucket, from));
         }
         Ok(None)
     }

@@ -5,13 +5,14 @@ use om_proto::{OmResponse, RenameKeysMap, RenameKeysRequest, RenameKeysResponse,
 use crate::command::{BlocksWanted, Caller, Write};
 use crate::error::Failure;
 use crate::namespace::{At, Namespace};
+use crate::rights;
 use crate::tables;
 
 impl Write for RenameKeysRequest {
     fn prepare(
         &mut self,
         ns: &Namespace<'_>,
-        _: &Caller<'_>,
+        caller: &Caller<'_>,
     ) -> Result<Option<BlocksWanted>, Failure> {
         let args = &mut self.rename_keys_args;
         let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
@@ -24,6 +25,7 @@ impl Write for RenameKeysRequest {
         let (volume, name) = bucket.names();
         volume.clone_into(&mut args.volume_name);
         name.clone_into(&mut args.bucket_name);
+        self.denied = rights::denied_renames(args, ns, caller)?;
         Ok(None)
     }
 
@@ -37,10 +39,13 @@ impl Write for RenameKeysRequest {
         let args = self.rename_keys_args;
         let bucket = ns.bucket(&args.volume_name, &args.bucket_name)?;
         let mut un_renamed_keys: Vec<RenameKeysMap> = Vec::new();
-        for pair in args.rename_keys_map {
+        for (at_pair, pair) in (0..).zip(args.rename_keys_map) {
             let (from, to) = (&pair.from_key_name, &pair.to_key_name);
             let (from_row, to_row) = (bucket.flat_row(from), bucket.flat_row(to));
-            let movable = !from.is_empty() && !to.is_empty() && !ns.has(&tables::KEY, &to_row)?;
+            let movable = !from.is_empty()
+                && !to.is_empty()
+                && !self.denied.contains(&at_pair)
+                && !ns.has(&tables::KEY, &to_row)?;
             let Some(mut key) = ns.get(&tables::KEY, &from_row)?.filter(|_| movable) else {
                 un_renamed_keys.push(pair);
                 continue;

@@ -171,7 +171,7 @@ fn who_may_not_is_refused_where_acls_are_enforced_and_only_there() {
     assert_eq!(error.status, Status::PermissionDenied);
     assert_eq!(
         error.message.unwrap(),
-        "User bob doesn't have READ permission to access volume Volume:vol Bucket:buck Key:new"
+        "User bob doesn't have READ permission to access volume Volume:vol Bucket:buck "
     );
     assert_eq!(ask(&om, USER), Ok(()));
     om.rules.admins.users.push("bob".to_owned());
@@ -181,6 +181,12 @@ fn who_may_not_is_refused_where_acls_are_enforced_and_only_there() {
         add(kind_of, path, OzoneAclInfo { rights: vec![0x09].into(), ..rights::of_user("bob") })
     };
     om.ok(read_list(ObjectType::Volume, "/vol"));
+    let denied = ask(&om, "bob").unwrap_err().message.unwrap();
+    assert_eq!(
+        denied,
+        "User bob doesn't have READ permission to access bucket Volume:vol Bucket:buck "
+    );
+    om.ok(read_list(ObjectType::Bucket, "/vol/buck"));
     let denied = ask(&om, "bob").unwrap_err().message.unwrap();
     assert_eq!(
         denied,

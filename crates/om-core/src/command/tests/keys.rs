@@ -192,6 +192,7 @@ fn of_many_keys_to_delete_the_missing_are_reported() {
                 bucket_name: "buck".into(),
                 keys: keys.iter().map(|key| (*key).to_owned()).collect(),
             }),
+            ..DeleteKeysRequest::default()
         })),
         ..kind(Type::DeleteKeys)
     };
@@ -226,6 +227,7 @@ fn many_renames_report_those_that_failed() {
                     })
                     .collect(),
             },
+            ..RenameKeysRequest::default()
         })),
         ..kind(Type::RenameKeys)
     });

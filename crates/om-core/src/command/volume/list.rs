@@ -1,4 +1,5 @@
-//! `ListVolume`: of the cluster by name, of a user in the order of his list.
+//! `ListVolume`: of the cluster by name, of a user in the order of his list; where rights are enforced,
+//! a user's are those that he may list.
 
 use std::ops::ControlFlow;
 
@@ -8,6 +9,7 @@ use om_proto::{ListVolumeRequest, ListVolumeResponse, OmResponse, Status, Volume
 use crate::command::{Caller, Read};
 use crate::error::Failure;
 use crate::namespace::Namespace;
+use crate::rights;
 use crate::tables;
 
 pub(crate) fn read(
@@ -20,15 +22,22 @@ pub(crate) fn read(
     let after = request.prev_key.as_deref().unwrap_or("");
     let after = after.strip_prefix('/').unwrap_or(after);
     let max = request.max_keys.unwrap_or(0) as usize;
-    let by_cluster = request.scope == i32::from(Scope::VolumesByCluster);
-    if by_cluster && !ns.rules.list_all_volumes {
-        let message = format!("Only admin can list all volumes; {} is not", caller.user);
-        return Err(Failure::new(Status::PermissionDenied, message));
-    }
-    let volume_info = if by_cluster {
+    let user = request.user_name.as_deref().unwrap_or(caller.user);
+    let volume_info = if request.scope == i32::from(Scope::VolumesByCluster) {
+        rights::check_list_all(ns, caller)?;
         of_cluster(ns, prefix, after, max)?
+    } else if request.scope != i32::from(Scope::VolumesByUser) {
+        Vec::new()
+    } else if ns.rules.acls_enforced {
+        if user != caller.user {
+            rights::check_list_all(ns, caller)?;
+        }
+        // A page of all volumes, of which he gets to see what his rights show him.
+        let whose = Caller { user, ..*caller };
+        let mut volumes = of_cluster(ns, prefix, after, max)?;
+        volumes.retain(|volume| rights::lists(ns, &whose, volume));
+        volumes
     } else {
-        let user = request.user_name.as_deref().unwrap_or(caller.user);
         of_user(ns, user, prefix, after, max)?
     };
     reply.list_volume_response = Some(Box::new(ListVolumeResponse { volume_info }));

@@ -166,6 +166,7 @@ impl Run {
                     bucket_name: "buck".into(),
                     keys: keys.clone(),
                 }),
+                ..DeleteKeysRequest::default()
             })),
             ..kind(Type::DeleteKeys)
         };
@@ -197,6 +198,7 @@ impl Run {
                     bucket_name: "buck".into(),
                     rename_keys_map: pairs.clone(),
                 },
+                ..RenameKeysRequest::default()
             })),
             ..kind(Type::RenameKeys)
         };
