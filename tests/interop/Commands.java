@@ -25,6 +25,7 @@ import org.apache.hadoop.util.ToolRunner;
 public final class Commands {
   private static final Map<String, String> CLASSES = Map.of(
       "sh", "org.apache.hadoop.ozone.shell.OzoneShell",
+      "s3", "org.apache.hadoop.ozone.shell.s3.S3Shell",
       "admin", "org.apache.hadoop.ozone.admin.OzoneAdmin",
       "debug", "org.apache.hadoop.ozone.debug.OzoneDebug",
       "getconf", "org.apache.hadoop.ozone.conf.OzoneGetConf");

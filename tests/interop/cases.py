@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 
+import checksums as content_checksums
 import clients
 import endpoints as http_endpoints
 import transcript
@@ -449,11 +450,19 @@ def endpoints(setting):
         http_endpoints.run(setting, cluster, client)
 
 
+def checksums(setting):
+    """Checksums of files and keys are those of their content, in both modes of Hadoop."""
+    with setting.cluster({"ozone.scm.block.size": f"{content_checksums.BLOCK_BYTES // MIB}MB"}) as cluster:
+        with setting.client(cluster) as client:
+            await_ready(setting, cluster, client)
+            content_checksums.run(setting, cluster, client)
+
+
 CASES = {name: replay(name) for name in ("getconf", "volume", "bucket", "key", "fs")} | {
     "sizes": sizes, "freon": freon, "both-freons": both_freons, "listing": listing, "restart": restart, "daemons": daemons,
-    "disk": disk, "endpoints": endpoints, "services": services}
+    "disk": disk, "endpoints": endpoints, "services": services, "checksums": checksums}
 # These judge by a Java tool, whichever client does the rest.
-NEEDS_JAVA = {"freon", "both-freons", "listing", "disk", "endpoints"}
+NEEDS_JAVA = {"freon", "both-freons", "listing", "disk", "endpoints", "checksums"}
 
 
 def run(name, setting):

@@ -30,6 +30,7 @@ use anyhow::Context;
 use container_store::OpenDatabase;
 use hdds_client::scm::ScmDatanodeClient;
 use ozone_config::Configuration;
+use ozone_daemon::audit::AuditLog;
 use ozone_http::HttpServer;
 use tokio::net::{TcpListener, lookup_host};
 
@@ -94,8 +95,17 @@ impl Datanode {
         let outbox = Arc::new(Outbox::new(clients.len()));
         let (commands, executor) = Commands::new(settings.commands_max);
         let http_port = http_port.map(|address| address.port());
-        let node =
-            Node::new(settings, identity, listener, http_port, outbox, commands, open_database)?;
+        let audit = AuditLog::open(conf, "dn", "DNAudit", &settings.host_name)?;
+        let node = Node::new(
+            settings,
+            identity,
+            listener,
+            http_port,
+            outbox,
+            commands,
+            open_database,
+            audit,
+        )?;
         let node = Arc::new(node);
         node.tasks.spawn(executor.run(node.clone(), node.stop.clone()));
         for ((client, interval, passive), mailbox) in

@@ -105,6 +105,9 @@ impl HeartbeatMetrics {
 
 /// Every source of the datanode.
 pub fn register(registry: &Registry, node: &Arc<Node>) {
+    if let Some(audit) = node.audit.clone() {
+        registry.register(move |records| audit.collect(records));
+    }
     let seen = Arc::clone(node);
     registry.register(move |records| {
         let mut heartbeats = records.record("HeartbeatMetrics");

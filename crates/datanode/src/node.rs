@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::Context;
 use container_store::{ContainerStore, OpenDatabase};
 use multiraft::MultiRaft;
+use ozone_daemon::audit::AuditLog;
 use ozone_db::Store;
 use ozone_db_rocks::{RocksSettings, RocksStore};
 use parking_lot::Mutex;
@@ -72,6 +73,8 @@ pub struct Node {
     pub leadership: Leadership,
     /// Start of the process, in milliseconds since 1970.
     pub started_ms: i64,
+    /// Who did what, if wanted.
+    pub audit: Option<Arc<AuditLog>>,
     /// Ends everything.
     pub stop: CancellationToken,
     /// Everything that must end before the disks are closed.
@@ -92,6 +95,7 @@ impl Node {
         outbox: Arc<Outbox>,
         commands: Commands,
         open_database: OpenDatabase,
+        audit: Option<Arc<AuditLog>>,
     ) -> anyhow::Result<Self> {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         Ok(Self {
@@ -105,6 +109,7 @@ impl Node {
             commands,
             leadership: Leadership::default(),
             started_ms: i64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(0),
+            audit,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             listener: Mutex::new(Some(listener)),
@@ -144,11 +149,9 @@ impl Node {
         }
         let (store, layout) = self.open_disks(cluster_id).await?;
         let store = Arc::new(store);
-        let dispatcher = Arc::new(Dispatcher::new(
-            store.clone(),
-            self.outbox.clone(),
-            self.settings.close_threshold,
-        ));
+        let close_threshold = self.settings.close_threshold;
+        let dispatcher = Dispatcher::new(store.clone(), self.outbox.clone(), close_threshold);
+        let dispatcher = Arc::new(dispatcher.with_audit(self.audit.clone()));
         let pipelines = Arc::new(Pipelines::new(dispatcher.clone(), self.outbox.clone()));
         let raft_settings = self.settings.raft(&self.identity.lock());
         let raft = MultiRaft::start(raft_settings, pipelines).await?;

@@ -128,6 +128,8 @@ pub struct RequestHeader {
     pub client_id: Bytes,
     /// `retryCount`.
     pub retry: i32,
+    /// `traceInfo.traceId`; 0 where there is none.
+    pub trace: u64,
     /// `callerContext.context`.
     pub caller_context: Option<Bytes>,
 }
@@ -151,6 +153,13 @@ impl RequestHeader {
                     client = true;
                 }
                 (5, Value::Varint(retry)) => header.retry = zigzag(retry),
+                (6, Value::Bytes(mut trace)) => {
+                    while !trace.is_empty() {
+                        if let (1, Value::Varint(id)) = field(&mut trace)? {
+                            header.trace = id;
+                        }
+                    }
+                }
                 (7, Value::Bytes(mut context)) => {
                     while !context.is_empty() {
                         if let (1, Value::Bytes(text)) = field(&mut context)? {
@@ -314,6 +323,18 @@ mod tests {
     use super::*;
     use crate::proto::{RequestHeaderProto, RpcRequestHeaderProto};
     use proptest::prelude::*;
+
+    #[test]
+    fn the_trace_of_a_header_is_read() {
+        let info = crate::proto::RpcTraceInfoProto { trace_id: Some(0x4bf9), parent_id: Some(7) };
+        let proto = RpcRequestHeaderProto {
+            client_id: Bytes::from_static(&[1; 16]),
+            trace_info: Some(info),
+            ..RpcRequestHeaderProto::default()
+        };
+        let header = RequestHeader::decode(&proto.encode_to_vec().into()).unwrap();
+        assert_eq!(header.trace, 0x4bf9);
+    }
 
     proptest! {
         #[test]

@@ -279,6 +279,16 @@ fn is_upload(key: &KeyInfo) -> bool {
     key.key_location_list.last().is_some_and(|list| list.is_multipart_key.unwrap_or(false))
 }
 
+/// Multipart uploads that expired: the request that ends them, and how much that is.
+pub struct ExpiredUploads {
+    /// To be written.
+    pub request: MultipartUploadsExpiredAbortRequest,
+    /// Uploads in it.
+    pub uploads: usize,
+    /// Their parts.
+    pub parts: usize,
+}
+
 /// Multipart uploads begun before `before` (ms since 1970) with about `parts_limit` parts; `None` when
 /// there are none.
 ///
@@ -289,27 +299,30 @@ pub fn expired_uploads(
     ns: &Namespace<'_>,
     before: u64,
     parts_limit: usize,
-) -> Result<Option<MultipartUploadsExpiredAbortRequest>, DbError> {
+) -> Result<Option<ExpiredUploads>, DbError> {
     let mut expired: BTreeMap<(String, String), Vec<ExpiredMultipartUploadInfo>> = BTreeMap::new();
-    let mut parts = 0;
+    let (mut uploads, mut parts, mut places) = (0, 0, 0);
     each_row(ns, &tables::MULTIPART_INFO, b"/", b"", |row, upload: MultipartKeyInfo| {
         let mut names = row.splitn(4, '/').skip(1);
         if upload.creation_time <= before
             && let (Some(volume), Some(bucket)) = (names.next(), names.next())
         {
+            let count = upload.part_key_info_list.len();
+            uploads += 1;
+            parts += count;
             // An upload without parts takes a place, too.
-            parts += upload.part_key_info_list.len().max(1);
+            places += count.max(1);
             let bucket = (volume.to_owned(), bucket.to_owned());
             expired.entry(bucket).or_default().push(ExpiredMultipartUploadInfo { name: row });
         }
-        if parts >= parts_limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if places >= parts_limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     let groups = expired.into_iter().map(|((volume_name, bucket_name), multipart_uploads)| {
         ExpiredMultipartUploadsBucket { volume_name, bucket_name, multipart_uploads }
     });
-    let expired_multipart_uploads_per_bucket: Vec<_> = groups.collect();
-    Ok((!expired_multipart_uploads_per_bucket.is_empty())
-        .then_some(MultipartUploadsExpiredAbortRequest { expired_multipart_uploads_per_bucket }))
+    let expired_multipart_uploads_per_bucket = groups.collect();
+    let request = MultipartUploadsExpiredAbortRequest { expired_multipart_uploads_per_bucket };
+    Ok((uploads > 0).then_some(ExpiredUploads { request, uploads, parts }))
 }
 
 /// Ids of volume and bucket at the front of a row's key.

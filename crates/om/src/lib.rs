@@ -16,6 +16,7 @@ mod audit;
 mod blocks;
 mod double_buffer;
 mod http;
+mod identity;
 mod ids;
 mod init;
 mod kept_replies;

@@ -23,8 +23,51 @@ pub(crate) struct OmMetrics {
     pub keys_purged: Counter,
     /// Deleted directories done; sub-directories and files found in them.
     pub directories: [Counter; 3],
-    pub open_keys_cleaned: Counter,
+    pub open_keys: OpenKeyMetrics,
+    pub uploads: UploadMetrics,
     pub trash: TrashMetrics,
+}
+
+/// Clean-up of keys that stayed open (`numOpenKey…` of `OMMetrics`), as the leader sees it.
+#[derive(Default)]
+pub(crate) struct OpenKeyMetrics {
+    pub requests: Counter,
+    pub submitted: Counter,
+    pub deleted: Counter,
+    pub cleaned: Counter,
+    pub hsync_cleaned: Counter,
+    pub fails: Counter,
+}
+
+impl OpenKeyMetrics {
+    fn collect(&self, om: &mut Record<'_>) {
+        om.counter("NumOpenKeyDeleteRequests", self.requests.get());
+        om.counter("NumOpenKeyDeleteRequestFails", self.fails.get());
+        om.counter("NumOpenKeysSubmittedForDeletion", self.submitted.get());
+        om.counter("NumOpenKeysDeleted", self.deleted.get());
+        om.counter("NumOpenKeysCleaned", self.cleaned.get());
+        om.counter("NumOpenKeysHSyncCleaned", self.hsync_cleaned.get());
+    }
+}
+
+/// Clean-up of multipart uploads (`numExpiredMPU…` of `OMMetrics`), as the leader sees it.
+#[derive(Default)]
+pub(crate) struct UploadMetrics {
+    pub requests: Counter,
+    pub submitted: Counter,
+    pub aborted: Counter,
+    pub parts: Counter,
+    pub fails: Counter,
+}
+
+impl UploadMetrics {
+    fn collect(&self, om: &mut Record<'_>) {
+        om.counter("NumExpiredMPUAbortRequests", self.requests.get());
+        om.counter("NumExpiredMPUAbortRequestFails", self.fails.get());
+        om.counter("NumExpiredMPUSubmittedForAbort", self.submitted.get());
+        om.counter("NumExpiredMPUAborted", self.aborted.get());
+        om.counter("NumExpiredMPUPartsAborted", self.parts.get());
+    }
 }
 
 /// What the trash emptier did (`numTrash…` of `OMMetrics`).
@@ -71,7 +114,8 @@ impl Default for OmMetrics {
             keys_processed: Counter::default(),
             keys_purged: Counter::default(),
             directories: Default::default(),
-            open_keys_cleaned: Counter::default(),
+            open_keys: OpenKeyMetrics::default(),
+            uploads: UploadMetrics::default(),
             trash: TrashMetrics::default(),
         }
     }
@@ -262,7 +306,8 @@ impl Service {
         for ((name, _), sum) in GROUPS.into_iter().zip(sums) {
             om.counter(name, sum);
         }
-        om.counter("NumOpenKeysCleaned", self.metrics.open_keys_cleaned.get());
+        self.metrics.open_keys.collect(om);
+        self.metrics.uploads.collect(om);
         self.metrics.trash.collect(om);
         // Estimates of the database; what is applied but not flushed yet is not in them.
         let rows = |table| self.cache.store().estimated_rows(table).unwrap_or(0);

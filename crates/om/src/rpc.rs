@@ -55,7 +55,7 @@ impl Protocol for OzoneManagerProtocol {
         }
         let kind = request.cmd_type;
         let call = self.0.metrics.calls.begin(kind);
-        let carried = request.trace_id.clone();
+        let carried = context.trace_of(request.trace_id.as_deref());
         let audited = self.0.audit.as_ref().map(|log| (log, audit::begin(&context, &request)));
         let answer = trace::traced(carried.as_deref(), operation(kind), async {
             let answer = if command::is_read(&request) {

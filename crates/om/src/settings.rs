@@ -13,19 +13,15 @@ use ozone_config::{Configuration, Unit};
 use ozone_daemon::directories::metadata_directory;
 use ozone_http::{HttpKeys, HttpSettings};
 
+use crate::identity;
 use crate::service::trash::Schedule;
-
-/// Service id of an OM without `ozone.om.service.ids` (`OzoneConsts.OM_SERVICE_ID_DEFAULT`).
-const SERVICE_DEFAULT: &str = "omServiceIdDefault";
-/// Node id of an OM without `ozone.om.nodes.<service>` (`OMConfigKeys.OZONE_OM_NODE_ID_DEFAULT`).
-const NODE_DEFAULT: &str = "om1";
 
 /// What an Ozone Manager needs to know before it starts.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `ozone.om.internal.service.id`, else the only one of `ozone.om.service.ids`.
+    /// The service this one belongs to (`identity::find`).
     pub service: String,
-    /// `ozone.om.node.id`, else the only one of `ozone.om.nodes.<service>`.
+    /// Its node id there.
     pub node: String,
     /// `ozone.om.address[.<service>.<node>]`, default port 9862: where clients call.
     pub rpc: HostPort,
@@ -91,7 +87,7 @@ impl Settings {
     /// # Errors
     /// A value is malformed, or this node cannot tell which one it is.
     pub fn read(conf: &Configuration) -> anyhow::Result<Self> {
-        let (service, node) = identity(conf)?;
+        let (service, node) = identity::find(conf, identity::is_local)?;
         let own = |key: &str| own_key(conf, key, &service, &node);
         let address = |key: &str, port: u16| -> anyhow::Result<HostPort> {
             let key = own(key);
@@ -188,30 +184,6 @@ impl Settings {
             node,
         })
     }
-}
-
-/// Service and node id (`OMHANodeDetails.loadOMHAConfig`).
-fn identity(conf: &Configuration) -> anyhow::Result<(String, String)> {
-    let mut services = addresses::om_services(conf)?;
-    let service = match conf.get("ozone.om.internal.service.id")? {
-        Some(service) => service,
-        None if services.len() > 1 => anyhow::bail!(
-            "ozone.om.service.ids names {} services; set ozone.om.internal.service.id to the one of \
-             this Ozone Manager",
-            services.len()
-        ),
-        None => services.pop().unwrap_or_else(|| SERVICE_DEFAULT.to_owned()),
-    };
-    let mut nodes = conf.list(&format!("ozone.om.nodes.{service}"))?;
-    let node = match conf.get("ozone.om.node.id")? {
-        Some(node) => node,
-        None if nodes.len() > 1 => anyhow::bail!(
-            "ozone.om.nodes.{service} names {} nodes; set ozone.om.node.id to this one",
-            nodes.len()
-        ),
-        None => nodes.pop().unwrap_or_else(|| NODE_DEFAULT.to_owned()),
-    };
-    Ok((service, node))
 }
 
 /// `key.<service>.<node>` where that is written, else `key`.

@@ -21,6 +21,7 @@ pub mod key;
 pub mod names;
 pub mod om;
 pub mod replication;
+pub mod s3_secret;
 pub mod settings;
 pub mod user;
 pub mod volume;

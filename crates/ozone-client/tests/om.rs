@@ -501,3 +501,17 @@ async fn a_writer_gives_up_after_the_configured_number_of_blocks() {
     let asked = om.calls.lock().iter().filter(|(_, r)| r.allocate_block_request.is_some()).count();
     assert_eq!(asked, 2, "the first block came with the key, two more were tried");
 }
+
+#[tokio::test]
+async fn a_host_that_nobody_knows_is_told_at_once() {
+    let (_, server) = om(|_, _| Ok(volume_answer("vol1"))).await;
+    let mut conf = configuration(&[&server]);
+    // Waiting for it would take an hour.
+    conf.set("ozone.client.wait.between.retries.millis", "3m");
+    // No label of a name is that long, which the resolver knows without asking anybody.
+    let name = "x".repeat(64);
+    let client = OzoneClient::new(&conf, &OmAddress::Named(name.clone(), None)).unwrap();
+    let error = client.volume("vol1").await.unwrap_err().to_string();
+    assert!(error.starts_with(&format!("Unknown host {name} (")), "{error}");
+    assert!(error.ends_with("no service of ozone.om.service.ids (svc) has this name"), "{error}");
+}

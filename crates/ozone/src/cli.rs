@@ -20,6 +20,7 @@ use crate::fs::FsArgs;
 use crate::getconf::GetconfArgs;
 #[cfg(feature = "daemons")]
 use crate::local::LocalArgs;
+use crate::s3::S3Args;
 use crate::sh::ShArgs;
 
 /// Apache Ozone, in one program.
@@ -89,6 +90,10 @@ pub enum Command {
     /// Volumes, buckets and keys
     #[command(visible_alias = "shell")]
     Sh(ShArgs),
+    /// Secrets of S3 users
+    S3(S3Args),
+    /// Commands one after the other, with completion
+    Interactive,
     /// Load generators
     Freon(freon::FreonArgs),
     /// Files and directories: ls, put, get, mv, rm and others, as `hadoop fs`
@@ -115,6 +120,17 @@ pub enum Command {
     Completion(CompletionArgs),
 }
 
+impl Command {
+    /// Whether it needs a word more: a verb, or how to take several.
+    fn lacks_subcommand(&self) -> bool {
+        match self {
+            Self::Sh(args) => args.command.is_none() && !args.many.any(),
+            Self::S3(args) => args.command.is_none() && !args.many.any(),
+            _ => false,
+        }
+    }
+}
+
 /// Understands a command line, or says on stderr what is wrong with it (or prints the help that
 /// was asked for) and gives the exit code.
 ///
@@ -127,7 +143,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
     for argument in &mut arguments[..own] {
         *argument = modern(std::mem::take(argument));
     }
-    Cli::try_parse_from(&arguments).map_err(|error| refuse(&error, &arguments))
+    let cli = Cli::try_parse_from(&arguments).map_err(|error| refuse(&error, &arguments))?;
+    if cli.command.lacks_subcommand() {
+        return Err(refuse(&clap::Error::new(ErrorKind::MissingSubcommand), &arguments));
+    }
+    Ok(cli)
 }
 
 /// Spellings with one dash that clap does not know.
@@ -211,7 +231,7 @@ fn expected(option: &str) -> &'static str {
 
 /// Picocli counts the arguments after the name of the tool (`ozone sh`).
 fn unmatched(word: &str, arguments: &[OsString]) -> String {
-    const TOOLS: [&str; 4] = ["sh", "shell", "freon", "getconf"];
+    const TOOLS: [&str; 5] = ["sh", "shell", "s3", "freon", "getconf"];
     let is_tool = |argument: &OsString| argument.to_str().is_some_and(|a| TOOLS.contains(&a));
     let tool = arguments.iter().position(is_tool);
     let begin = tool.map_or(1, |index| index + 1);
@@ -269,6 +289,10 @@ mod tests {
     fn line(text: &str) -> String {
         let arguments: Vec<OsString> = text.split(' ').map(|w| modern(w.into())).collect();
         match Cli::try_parse_from(&arguments) {
+            Ok(cli) if cli.command.lacks_subcommand() => {
+                first_line(&clap::Error::new(ErrorKind::MissingSubcommand), &arguments)
+                    .unwrap_or_default()
+            }
             Ok(_) => "understood".to_owned(),
             Err(error) => first_line(&error, &arguments).unwrap_or("help".to_owned()),
         }
@@ -288,7 +312,9 @@ mod tests {
         assert_eq!(line("ozone sh key put v/b/k"), "Missing required parameter: '<fileName>'");
         assert_eq!(line("ozone sh key put v/b/k f --nope"), "Unknown option: '--nope'");
         assert_eq!(line("ozone sh key bogus"), "Unmatched argument at index 1: 'bogus'");
-        assert_eq!(line("ozone sh bucket"), "Missing required subcommand");
+        for text in ["ozone sh bucket", "ozone sh", "ozone s3"] {
+            assert_eq!(line(text), "Missing required subcommand");
+        }
         assert_eq!(line("ozone sh volume delete v --recursive"), "Unknown option: '--recursive'");
         assert_eq!(
             line("ozone sh key rewrite v/b/k"),
@@ -313,6 +339,11 @@ mod tests {
             "ozone getconf -confKey ozone.om.address",
             "ozone getconf -ozonemanagers",
             "ozone shell key cat /v/b/k --verbose",
+            "ozone sh --interactive",
+            "ozone sh --execute volume\u{a0}list --execute exit",
+            "ozone s3 get-secret -u anna -e --om-service-id first",
+            "ozone s3 setsecret --secretKey=12345678",
+            "ozone s3 revokesecret -y",
             "ozone freon ockg -n10 --thread 4 -s 10KB -p x -F THREE -f",
             "ozone freon ozone-client-key-generator --replication-type=RATIS -r ONE --enable-streaming",
             "ozone freon -D a=b ommg --operation CREATE_KEY -n 25000 --duration 180s --verbose",

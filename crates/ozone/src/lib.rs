@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!  argv ─► cli (clap tree) ─┬─► sh::…        volumes, buckets, keys
+//!                           ├─► s3::…        secrets of S3 users
+//!                           ├─► interactive  lines of commands, each run as if it came from argv
 //!                           ├─► freon::…     load generators (a crate of its own)
 //!                           ├─► fs::…        files and directories
 //!                           ├─► getconf, version, completion
@@ -24,27 +26,41 @@ pub mod daemonlog;
 pub mod failure;
 pub mod fs;
 pub mod getconf;
+pub mod interactive;
 pub mod json;
 #[cfg(feature = "daemons")]
 pub mod local;
 pub mod output;
 mod progress;
+pub mod s3;
 pub mod sh;
 pub mod version;
 
-use cli::Command;
+use cli::{Cli, Command};
 use failure::{EXIT_INTERRUPTED, Failure};
 use freon::FreonError;
+use interactive::Tool;
 
 /// Runs one command line; the first argument is the name of the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match cli::parse(arguments) {
-        Ok(cli) => cli,
-        Err(code) => return code,
-    };
+    match cli::parse(arguments) {
+        Ok(cli) => execute(cli),
+        Err(code) => code,
+    }
+}
+
+fn execute(cli: Cli) -> ExitCode {
     let global = cli.global;
     match cli.command {
-        Command::Sh(args) => leave(sh::run(&global, args), global.verbose),
+        Command::Sh(args) => match args.command {
+            Some(command) => leave(sh::run(&global, command), global.verbose),
+            None => interactive::run(&global, Tool::Sh, &args.many.execute),
+        },
+        Command::S3(args) => match args.command {
+            Some(command) => leave(s3::run(&global, &command), global.verbose),
+            None => interactive::run(&global, Tool::S3, &args.many.execute),
+        },
+        Command::Interactive => interactive::run(&global, Tool::All, &[]),
         Command::Freon(args) => load(&global, args),
         Command::Fs(args) => fs::run(&global, args),
         Command::Getconf(args) => leave(getconf::run(&global, &args), global.verbose),

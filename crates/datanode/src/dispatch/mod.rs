@@ -8,6 +8,7 @@
 //! way that leaves the replica in doubt marks the container unhealthy and asks SCM to close it; a read that fails makes the
 //! datanode look at the block, with the same consequence if it is damaged.
 
+mod audit;
 mod examine;
 pub mod read;
 pub mod reply;
@@ -25,6 +26,7 @@ use hdds_proto::datanode::{
 };
 use hdds_proto::hdds::container_action::Reason;
 use hdds_types::ContainerId;
+use ozone_daemon::audit::AuditLog;
 use parking_lot::Mutex;
 
 use crate::heartbeat::Outbox;
@@ -43,6 +45,8 @@ pub struct Dispatcher {
     pub metrics: CommandMetrics,
     outbox: Arc<Outbox>,
     close_threshold: f64,
+    /// Who did what, if wanted.
+    audit: Option<Arc<AuditLog>>,
     /// When the last container was examined.
     examined: Mutex<Option<Instant>>,
 }
@@ -51,16 +55,32 @@ impl Dispatcher {
     /// `close_threshold`: part of its size at which SCM is asked to close a container.
     pub fn new(store: Arc<ContainerStore>, outbox: Arc<Outbox>, close_threshold: f64) -> Self {
         let metrics = CommandMetrics::default();
-        Self { store, metrics, outbox, close_threshold, examined: Mutex::default() }
+        let (audit, examined) = (None, Mutex::default());
+        Self { store, metrics, outbox, close_threshold, audit, examined }
+    }
+
+    /// Notes commands in a log from now on.
+    #[must_use]
+    pub fn with_audit(mut self, audit: Option<Arc<AuditLog>>) -> Self {
+        self.audit = audit;
+        self
+    }
+
+    fn note(&self, request: &Request, response: &Response) {
+        if let Some(log) = &self.audit
+            && let Some(entry) = audit::entry(request, response)
+        {
+            log.note(entry);
+        }
     }
 
     /// Runs a command that came straight from a client. Refusals are replies too.
     pub async fn serve(self: &Arc<Self>, request: Request) -> Response {
         let request = Arc::new(request);
-        match self.clone().place(request.clone()).await {
-            Ok(response) => response,
-            Err(error) => reply::refusal(&request, &error),
-        }
+        let handled = self.clone().place(request.clone()).await;
+        let response = handled.unwrap_or_else(|error| reply::refusal(&request, &error));
+        self.note(&request, &response);
+        response
     }
 
     async fn place(self: Arc<Self>, request: Arc<Request>) -> Handled {
@@ -88,7 +108,9 @@ impl Dispatcher {
             let container = self.locate(kind, request)?;
             self.run(kind, &container, request, Origin::Applied(index))
         });
-        handled.unwrap_or_else(|error| reply::refusal(request, &error))
+        let response = handled.unwrap_or_else(|error| reply::refusal(request, &error));
+        self.note(request, &response);
+        response
     }
 
     /// Runs an admitted command on the thread of the caller.

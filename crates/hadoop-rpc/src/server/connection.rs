@@ -310,6 +310,7 @@ impl Connection<'_> {
             client_id: reply.client.for_service(),
             call_id: header.call_id,
             retry_count: header.retry,
+            trace: header.trace,
             caller_context: header
                 .caller_context
                 .map(|text| String::from_utf8_lossy(&text).into_owned().into()),

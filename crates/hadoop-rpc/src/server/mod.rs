@@ -69,8 +69,18 @@ pub struct CallContext {
     pub call_id: i32,
     /// 0 for the first try.
     pub retry_count: i32,
+    /// Trace id in the header of the call; 0 where there is none.
+    pub trace: u64,
     /// The caller's note for audit logs.
     pub caller_context: Option<Arc<str>>,
+}
+
+impl CallContext {
+    /// What the call carries as its trace: what its request says, else what its header does.
+    pub fn trace_of(&self, request: Option<&str>) -> Option<String> {
+        let said = request.filter(|text| !text.is_empty()).map(str::to_owned);
+        said.or_else(|| (self.trace != 0).then(|| format!("{:016x}", self.trace)))
+    }
 }
 
 /// A failure at RPC level: status ERROR with a Java class. Application failures travel inside the

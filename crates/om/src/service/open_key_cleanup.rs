@@ -29,18 +29,28 @@ async fn round(service: &Service) -> Result<usize, Stopped> {
         let before = now_ms().saturating_sub(age);
         deletion::expired_open_keys(&namespace, before, settings.open_key_cleanup_limit)?
     };
+    let metrics = &service.metrics.open_keys;
     let mut expired = close_abandoned(service).await?;
+    metrics.hsync_cleaned.add(expired as u64);
     for plan in plans {
-        expired += plan.open_keys_per_bucket.iter().map(|bucket| bucket.keys.len()).sum::<usize>();
-        service
+        let keys = plan.open_keys_per_bucket.iter().map(|bucket| bucket.keys.len()).sum::<usize>();
+        expired += keys;
+        metrics.requests.inc();
+        metrics.submitted.add(keys as u64);
+        let written = service
             .must_write(OmRequest {
                 cmd_type: Type::DeleteOpenKeys.into(),
                 delete_open_keys_request: Some(Box::new(plan)),
                 ..OmRequest::default()
             })
-            .await?;
+            .await;
+        if let Err(error) = written {
+            metrics.fails.inc();
+            return Err(error);
+        }
+        metrics.deleted.add(keys as u64);
     }
-    service.metrics.open_keys_cleaned.add(expired as u64);
+    metrics.cleaned.add(expired as u64);
     Ok(expired)
 }
 

@@ -31,14 +31,25 @@ async fn round(service: &Service) -> Result<usize, Stopped> {
         deletion::expired_uploads(&namespace, before, settings.upload_cleanup_parts_limit)?
     };
     let Some(plan) = plan else { return Ok(0) };
-    let groups = &plan.expired_multipart_uploads_per_bucket;
-    let expired = groups.iter().map(|bucket| bucket.multipart_uploads.len()).sum();
-    service
+    let metrics = &service.metrics.uploads;
+    metrics.requests.inc();
+    metrics.submitted.add(plan.uploads as u64);
+    let written = service
         .must_write(OmRequest {
             cmd_type: Type::AbortExpiredMultiPartUploads.into(),
-            multipart_uploads_expired_abort_request: Some(Box::new(plan)),
+            multipart_uploads_expired_abort_request: Some(Box::new(plan.request)),
             ..OmRequest::default()
         })
-        .await?;
-    Ok(expired)
+        .await;
+    match written {
+        Ok(()) => {
+            metrics.aborted.add(plan.uploads as u64);
+            metrics.parts.add(plan.parts as u64);
+            Ok(plan.uploads)
+        }
+        Err(error) => {
+            metrics.fails.inc();
+            Err(error)
+        }
+    }
 }

@@ -4,6 +4,8 @@ use hdds_types::ReplicationConfig;
 use om_proto::BucketLayoutProto;
 use ozone_config::{ConfigError, Configuration};
 
+use crate::key::Combine;
+
 /// Most entries of one page of a listing that a client may ask for.
 const LISTING_PAGE_MAX: u32 = 5000;
 
@@ -23,8 +25,8 @@ pub struct FsSettings {
     /// How long deleted files stay in the trash, in milliseconds; 0 for no trash
     /// (`ozone.fs.trash.interval`, else `fs.trash.interval`, in minutes).
     pub trash_interval_ms: i64,
-    /// `MD5MD5CRC` instead of the composite CRC (`ozone.client.checksum.combine.mode`).
-    pub md5_checksums: bool,
+    /// How checksums of files are made (`ozone.client.checksum.combine.mode`).
+    pub checksums: Combine,
 }
 
 impl Default for FsSettings {
@@ -36,7 +38,7 @@ impl Default for FsSettings {
             shared_tmp: false,
             replication: None,
             trash_interval_ms: 0,
-            md5_checksums: false,
+            checksums: Combine::default(),
         }
     }
 }
@@ -71,16 +73,7 @@ impl FsSettings {
             // Whole milliseconds, as the genuine client computes them.
             #[expect(clippy::cast_possible_truncation)]
             trash_interval_ms: (minutes * 60_000.0) as i64,
-            md5_checksums: conf.typed(
-                "ozone.client.checksum.combine.mode",
-                usual.md5_checksums,
-                "COMPOSITE_CRC or MD5MD5CRC",
-                |text| match text {
-                    "COMPOSITE_CRC" => Some(false),
-                    "MD5MD5CRC" => Some(true),
-                    _ => None,
-                },
-            )?,
+            checksums: Combine::from_configuration(conf)?,
         })
     }
 }

@@ -1,18 +1,13 @@
 //! Making directories and files, times, and checksums.
 
-use hdds_client::block_chunks;
 use hdds_types::{ReplicationConfig, ReplicationFactor};
-use md5::{Digest, Md5};
 use om_proto::{OmRequest, SetTimesRequest, Status, Type};
 
 use super::{FsError, OzoneFileSystem, Place};
 use crate::bucket::NewBucket;
-use crate::key::{KeyWriter, NewKey, key_args};
+use crate::key::{FileChecksum, KeyWriter, NewKey, key_args};
 use crate::volume::NewVolume;
 use crate::{Bucket, ClientError};
-
-/// Where the genuine client's buffer of block checksums begins; its unused rest is digested too.
-const CHECKSUM_BUFFER_BYTES: usize = 32;
 
 impl OzoneFileSystem {
     /// Makes a directory with its parents, a bucket or a volume. `false` if the path is the root.
@@ -123,57 +118,20 @@ impl OzoneFileSystem {
         Ok(())
     }
 
-    /// Algorithm and value, in hexadecimal, of a file's checksum; `None` for what has none.
+    /// A file's checksum; `None` for what has none.
     ///
     /// # Errors
     /// See [`FsError`].
-    pub async fn checksum(&self, path: &str) -> Result<Option<(String, String)>, FsError> {
+    pub async fn checksum(&self, path: &str) -> Result<Option<FileChecksum>, FsError> {
         let Place::Key { volume, bucket, key, .. } = self.place(path)? else { return Ok(None) };
         if key.is_empty() {
             return Ok(None);
         }
         self.bucket(&volume, &bucket).await?;
-        let found = self.client.key(&volume, &bucket, &key, false).await?;
-        if found.locations.is_empty() {
-            return Ok(Some(md5_text(0, "CRC32", &[])));
-        }
-        if !self.settings.md5_checksums {
-            let (_, sum) = self.client.key_checksum(&volume, &bucket, &key).await?;
-            return Ok(Some((sum.algorithm_name(), sum.to_string().to_lowercase())));
-        }
-        let (mut blocks, mut bytes_per_crc, mut kind) = (Vec::new(), 0, "CRC32");
-        for location in &found.locations {
-            let chunks =
-                block_chunks(self.client.datanodes(), location).await.map_err(ClientError::from)?;
-            let mut digest = Md5::new();
-            for chunk in &chunks {
-                let sums = &chunk.checksum_data;
-                bytes_per_crc = sums.bytes_per_checksum;
-                if let Ok(algorithm) = chunk_checksum::algorithm_of(sums) {
-                    kind = algorithm.name();
-                }
-                for sum in &sums.checksums {
-                    digest.update(&sum[..]);
-                }
-            }
-            blocks.extend_from_slice(&digest.finalize());
-        }
-        Ok(Some(md5_text(bytes_per_crc, kind, &blocks)))
+        let combine = self.settings.checksums;
+        let (_, sum) = self.client.key_checksum(&volume, &bucket, &key, combine).await?;
+        Ok(Some(sum))
     }
-}
-
-/// `MD5MD5CRC32FileChecksum`: bytes per CRC, CRCs per block (never told), MD5 over the blocks' MD5s.
-fn md5_text(bytes_per_crc: u32, kind: &str, blocks: &[u8]) -> (String, String) {
-    let mut capacity = CHECKSUM_BUFFER_BYTES;
-    while capacity < blocks.len() {
-        capacity *= 2;
-    }
-    let mut buffer = blocks.to_vec();
-    buffer.resize(capacity, 0);
-    let digest = Md5::digest(&buffer);
-    let mut hex = format!("{bytes_per_crc:08x}{:016x}", 0);
-    hex.extend(digest.iter().map(|byte| format!("{byte:02x}")));
-    (format!("MD5-of-0MD5-of-{bytes_per_crc}{kind}"), hex)
 }
 
 /// Takes an answer that somebody else was faster for success.
@@ -188,17 +146,5 @@ fn already_exists(error: ClientError) -> FsError {
     match error.status() {
         Some(Status::FileAlreadyExists) => FsError::AlreadyExists(FsError::from(error).to_string()),
         _ => error.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_empty_file_has_the_checksum_that_hadoop_gives_it() {
-        let (name, hex) = md5_text(0, "CRC32", &[]);
-        assert_eq!(name, "MD5-of-0MD5-of-0CRC32");
-        assert_eq!(hex, "00000000000000000000000070bc8f4b72a86921468bf8e8441dce51");
     }
 }

@@ -16,7 +16,7 @@ use om_proto::{
     ListStatusRequest, OmRequest, OzoneFileStatusProtoLight, RenameKeyRequest, Status, Type,
 };
 
-pub use checksum::FileChecksum;
+pub use checksum::{Combine, FileChecksum};
 pub use reader::KeyReader;
 pub use writer::{KeyWriter, NewKey};
 

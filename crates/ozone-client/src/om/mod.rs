@@ -5,11 +5,12 @@ mod targets;
 
 use hadoop_rpc::trace;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hadoop_rpc::client::{CallError, CallId, ClientSettings as RpcSettings, RpcClient};
+use hdds_client::addresses::om_services;
 use om_proto::{OmRequest, OmResponse, ReadConsistencyHint, ReadConsistencyProto, Status};
 use ozone_config::Configuration;
 use parking_lot::RwLock;
@@ -44,6 +45,10 @@ pub struct OmClient {
 struct Inner {
     rpc: RpcClient,
     targets: Vec<OmTarget>,
+    /// A host that the user named has not been found yet; a mistake is likelier than an outage.
+    doubtful: AtomicBool,
+    /// `ozone.om.service.ids`.
+    services: Vec<String>,
     /// Who answered last.
     leader: AtomicUsize,
     /// Free text that identifies this client in OM's logs (`OMRequest.clientId`).
@@ -64,6 +69,9 @@ impl OmClient {
         settings: &FailoverSettings,
     ) -> Result<Self, ClientError> {
         let mut targets = targets::find(conf, address)?;
+        let services = om_services(conf)?;
+        let doubtful = matches!(address, OmAddress::Named(name, _) if !services.contains(name))
+            && targets.iter().all(OmTarget::is_name);
         // Different clients begin at different members, so that no follower gets all first calls.
         let first = rand::random_range(0..targets.len().max(1));
         targets.rotate_left(first);
@@ -72,6 +80,8 @@ impl OmClient {
             inner: Arc::new(Inner {
                 rpc: RpcClient::new(rpc, user),
                 targets,
+                doubtful: AtomicBool::new(doubtful),
+                services,
                 leader: AtomicUsize::new(0),
                 name: format!("client-{:012X}", rand::random::<u64>() & 0xffff_ffff_ffff),
                 settings: settings.clone(),
@@ -144,8 +154,30 @@ impl OmClient {
         })
     }
 
+    /// Refuses a host that nobody knows, before it is asked again and again.
+    async fn check_name(&self) -> Result<(), ClientError> {
+        let inner = &*self.inner;
+        if !inner.doubtful.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        for target in &inner.targets {
+            target.rpc.resolve().await.map_err(|error| {
+                let services = inner.services.join(",");
+                let text = format!(
+                    "Unknown host {} ({error}), and no service of ozone.om.service.ids ({services}) \
+                     has this name",
+                    target.rpc.host
+                );
+                ClientError::Rpc(text, None)
+            })?;
+        }
+        inner.doubtful.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
     async fn call(&self, body: Bytes) -> Result<Bytes, ClientError> {
         let inner = &*self.inner;
+        self.check_name().await?;
         let first = inner.leader.load(Ordering::Relaxed);
         let mut failover = Failover::new(inner.targets.len(), first, &inner.settings);
         let id = inner.rpc.next_call();

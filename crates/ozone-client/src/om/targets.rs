@@ -1,6 +1,6 @@
 //! Where the Ozone Managers are.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use hadoop_rpc::client::CallError;
 use hdds_client::addresses::{self, HostPort, OM_PORT};
@@ -31,6 +31,11 @@ impl OmTarget {
     /// An Ozone Manager at this place.
     pub fn new(node: impl Into<String>, rpc: HostPort) -> Self {
         Self { node: node.into(), rpc }
+    }
+
+    /// Whether it is known by a name, which somebody has to know the address of.
+    pub(super) fn is_name(&self) -> bool {
+        self.rpc.host.parse::<IpAddr>().is_err()
     }
 
     fn lone(rpc: HostPort) -> Self {

@@ -211,7 +211,7 @@ impl Command for Checksum {
             return Err(Trouble::is_directory(&item.text));
         }
         let sum = match item.system.checksum(&item.path)? {
-            Some((algorithm, value)) => format!("{algorithm}\t{value}"),
+            Some(sum) => format!("{}\t{}", sum.algorithm, sum.hex()),
             None => "NONE".to_owned(),
         };
         let block = item.status.as_ref().map_or(0, |status| status.block_size);

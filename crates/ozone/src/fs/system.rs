@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use ozone_client::OmAddress;
 use ozone_client::fs::{FileStatus, FsError, OzoneFileSystem, Page, Summary};
+use ozone_client::key::FileChecksum;
 use ozone_client::key::{KeyReader, KeyWriter};
 use ozone_config::Configuration;
 use tokio::runtime::Handle;
@@ -232,11 +233,11 @@ impl System {
         }
     }
 
-    /// Algorithm and value of a file's checksum.
+    /// A file's checksum; `None` for what has none.
     ///
     /// # Errors
     /// See [`FsError`].
-    pub fn checksum(&self, path: &FsPath) -> Result<Option<(String, String)>, FsError> {
+    pub fn checksum(&self, path: &FsPath) -> Result<Option<FileChecksum>, FsError> {
         match &self.kind {
             Kind::Local => Ok(None),
             Kind::Ozone { fs, runtime } => runtime.block_on(fs.checksum(&path.path)),

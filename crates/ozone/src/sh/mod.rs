@@ -16,22 +16,25 @@ pub mod volume;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use ozone_client::OzoneClient;
-use ozone_client::trace;
+use ozone_client::{OmAddress, OzoneClient, trace};
 use ozone_config::Configuration;
 use serde_json::Value;
 
 use crate::address::{Address, Kind};
 use crate::cli::GlobalArgs;
 use crate::failure::Failure;
+use crate::interactive::ManyArgs;
 use crate::{json, output};
 
 /// `ozone sh`.
 #[derive(Args, Debug)]
 pub struct ShArgs {
+    /// How to take commands, if none is here.
+    #[command(flatten)]
+    pub many: ManyArgs,
     /// What to work on.
     #[command(subcommand)]
-    pub command: ShCommand,
+    pub command: Option<ShCommand>,
 }
 
 /// Nouns of `ozone sh`.
@@ -52,9 +55,9 @@ pub enum ShCommand {
 ///
 /// # Errors
 /// What to print, and the exit code.
-pub fn run(global: &GlobalArgs, args: ShArgs) -> Result<(), Failure> {
+pub fn run(global: &GlobalArgs, command: ShCommand) -> Result<(), Failure> {
     let session = Session::new(global.configuration()?, global.verbose);
-    match args.command {
+    match command {
         ShCommand::Volume(args) => volume::run(&session, args.command),
         ShCommand::Bucket(args) => bucket::run(&session, args.command),
         ShCommand::Key(args) => key::run(&session, args.command),
@@ -77,7 +80,7 @@ const TRACE_VARIABLE: &str = "OZONE_TRACE_ID";
 
 impl Session {
     /// A session with a trace id of its own; with `verbose` it is told on stderr.
-    fn new(conf: Configuration, verbose: bool) -> Self {
+    pub fn new(conf: Configuration, verbose: bool) -> Self {
         let trace = match std::env::var(TRACE_VARIABLE) {
             Ok(given) if !given.is_empty() => given,
             _ => trace::new(),
@@ -102,13 +105,21 @@ impl Session {
         })
     }
 
-    /// A client of the cluster that the address names. Says on stderr, once, if it has to wait.
+    /// A client of the cluster that the address names.
     ///
     /// # Errors
     /// Its scheme is not `o3`, or the configuration does not say where it is.
     pub fn client(&self, address: &Address) -> Result<OzoneClient, Failure> {
         address.require_scheme().map_err(Failure::new)?;
-        let client = OzoneClient::new(&self.conf, &address.om)?;
+        self.client_of(&address.om)
+    }
+
+    /// A client of these Ozone Managers. Says on stderr, once, if it has to wait.
+    ///
+    /// # Errors
+    /// The configuration does not say where they are.
+    pub fn client_of(&self, om: &OmAddress) -> Result<OzoneClient, Failure> {
+        let client = OzoneClient::new(&self.conf, om)?;
         let told = parking_lot::Mutex::new(String::new());
         client.om().observe(Arc::new(move |reason| {
             let mut told = told.lock();

@@ -52,7 +52,7 @@ impl Protocol for BlockProtocol {
 
     async fn call(
         &self,
-        _context: CallContext,
+        context: CallContext,
         _method: &str,
         request: Bytes,
     ) -> Result<Bytes, RpcError> {
@@ -66,7 +66,7 @@ impl Protocol for BlockProtocol {
             status: Status::Ok.into(),
             ..ScmBlockLocationResponse::default()
         };
-        let carried = request.trace_id.clone();
+        let carried = context.trace_of(request.trace_id.as_deref());
         let served = self.serve(request, &mut response);
         match trace::traced(carried.as_deref(), "ScmBlockLocation", served).await {
             Ok(()) => {}

@@ -45,7 +45,7 @@ impl Protocol for LocationProtocol {
 
     async fn call(
         &self,
-        _context: CallContext,
+        context: CallContext,
         _method: &str,
         request: Bytes,
     ) -> Result<Bytes, RpcError> {
@@ -65,7 +65,7 @@ impl Protocol for LocationProtocol {
             status: Status::Ok.into(),
             ..ScmContainerLocationResponse::default()
         };
-        let carried = request.trace_id.clone();
+        let carried = context.trace_of(request.trace_id.as_deref());
         let served = self.serve(kind, request, &mut response);
         trace::traced(carried.as_deref(), kind.as_str_name(), served).await?;
         Ok(response.encode_to_vec().into())

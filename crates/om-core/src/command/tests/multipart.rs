@@ -283,10 +283,11 @@ fn old_uploads_expire_and_young_ones_stay() {
         om.now = 9000;
         initiate(&mut om, "a/young");
         let plan = deletion::expired_uploads(&om.ns(), 5000, 10).unwrap().unwrap();
+        assert_eq!((plan.uploads, plan.parts), (1, 1));
         // The open keys of uploads are not expired on their own.
         assert!(deletion::expired_open_keys(&om.ns(), 10_000, 10).unwrap().is_empty());
         om.ok(OmRequest {
-            multipart_uploads_expired_abort_request: Some(Box::new(plan)),
+            multipart_uploads_expired_abort_request: Some(Box::new(plan.request)),
             ..kind(Type::AbortExpiredMultiPartUploads)
         });
         assert_eq!(list_uploads(&om, "", ("", ""), 0).0, ["a/young"]);

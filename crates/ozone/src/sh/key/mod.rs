@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use om_proto::BucketLayoutProto;
+use ozone_client::key::Combine;
 use ozone_client::{Bucket, OzoneClient};
 use serde_json::json;
 
@@ -148,7 +149,7 @@ pub struct RewriteArgs {
 pub struct ChecksumArgs {
     #[command(flatten)]
     at: AddressArg,
-    /// COMPOSITE_CRC
+    /// COMPOSITE_CRC or MD5MD5CRC
     #[arg(short = 'c', long, value_name = "mode", default_value = "COMPOSITE_CRC")]
     combine_mode: String,
 }
@@ -205,24 +206,25 @@ fn rename(session: &Session, args: &RenameArgs) -> Result<(), Failure> {
 }
 
 fn checksum(session: &Session, args: &ChecksumArgs) -> Result<(), Failure> {
-    let (client, address) = open(session, &args.at)?;
-    if args.combine_mode != "COMPOSITE_CRC" {
-        return Err(Failure::usage(format!(
-            "Invalid value for option '--combine-mode': {} is not available; use COMPOSITE_CRC",
+    let combine = Combine::from_name(&args.combine_mode).ok_or_else(|| {
+        Failure::usage(format!(
+            "Invalid value for option '--combine-mode': expected one of [MD5MD5CRC, COMPOSITE_CRC] \
+             (case-sensitive) but was '{}'",
             args.combine_mode
-        )));
-    }
+        ))
+    })?;
+    let (client, address) = open(session, &args.at)?;
     session.block_on(async {
         bucket::find(&client, &address).await?;
         let (size, checksum) =
-            client.key_checksum(&address.volume, &address.bucket, &address.key).await?;
+            client.key_checksum(&address.volume, &address.bucket, &address.key, combine).await?;
         session.print_json(&json!({
             "volumeName": address.volume,
             "bucketName": address.bucket,
             "name": address.key,
             "dataSize": size,
-            "algorithm": checksum.algorithm_name(),
-            "checksum": checksum.to_string(),
+            "algorithm": checksum.algorithm,
+            "checksum": checksum.hex().to_uppercase(),
         }))
     })
 }

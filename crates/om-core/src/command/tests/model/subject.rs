@@ -152,7 +152,7 @@ impl Subject {
     pub fn expire_uploads(&mut self) {
         let before = self.om.now + 1;
         if let Some(plan) = deletion::expired_uploads(&self.om.ns(), before, 1000).unwrap() {
-            let body = Some(Box::new(plan));
+            let body = Some(Box::new(plan.request));
             self.ask(OmRequest {
                 multipart_uploads_expired_abort_request: body,
                 ..kind(Type::AbortExpiredMultiPartUploads)
