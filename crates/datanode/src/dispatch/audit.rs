@@ -138,7 +138,7 @@ mod tests {
         Request {
             cmd_type: Type::GetBlock.into(),
             container_id: 7,
-            get_block: Some(GetBlockRequestProto { block_id }),
+            get_block: Some(Box::new(GetBlockRequestProto { block_id })),
             ..Request::default()
         }
     }

@@ -1,6 +1,7 @@
 //! Keys: what they are, and what can be done with one besides reading and writing it.
 
 mod checksum;
+pub mod gdpr;
 mod reader;
 mod tree;
 mod writer;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hdds_client::{BlockError, BlockLocation, BlockReader};
 
 use super::Key;
+use super::gdpr::{self, Decryptor};
 use crate::{ClientError, OzoneClient};
 
 /// Reads a range of a key, in order. When every replica of a block fails, the Ozone Manager is asked
@@ -18,6 +19,8 @@ pub struct KeyReader {
     current: Option<(Range, BlockReader)>,
     length: u64,
     retries: u32,
+    /// Of a key under GDPR.
+    decryptor: Option<Decryptor>,
 }
 
 #[derive(Clone, Debug)]
@@ -47,7 +50,8 @@ impl OzoneClient {
     /// A reader of `length` bytes of a known key, from `offset`; less at the key's end.
     ///
     /// # Errors
-    /// The key is encrypted.
+    /// The key is encrypted by the key of its bucket; or it is under GDPR and not to be read from its
+    /// beginning to its end.
     pub fn read(&self, key: Key, offset: u64, length: u64) -> Result<KeyReader, ClientError> {
         if key.is_encrypted {
             let text = format!(
@@ -56,9 +60,16 @@ impl OzoneClient {
             );
             return Err(ClientError::Invalid(text));
         }
+        let decryptor = gdpr::decryptor(&key.metadata)?;
+        if decryptor.is_some() && (offset > 0 || length < key.summary.data_size) {
+            let text =
+                format!("key {} is under GDPR; it can only be read as a whole", key.summary.name);
+            return Err(ClientError::Invalid(text));
+        }
         let pending = ranges(&key.locations, offset, length);
         let length = pending.iter().map(|range| range.length).sum();
-        Ok(KeyReader { client: self.clone(), key, pending, current: None, length, retries: 0 })
+        let client = self.clone();
+        Ok(KeyReader { client, key, pending, current: None, length, retries: 0, decryptor })
     }
 }
 
@@ -94,6 +105,22 @@ impl KeyReader {
     /// # Errors
     /// A block cannot be read from any replica, or is shorter than the key says.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        loop {
+            let piece = self.stored().await?;
+            let Some(decryptor) = &mut self.decryptor else { return Ok(piece) };
+            let Some(piece) = piece else {
+                // Empty when asked again.
+                return Ok(Some(decryptor.finish()?).filter(|last| !last.is_empty()));
+            };
+            let piece = decryptor.update(&piece);
+            if !piece.is_empty() {
+                return Ok(Some(piece));
+            }
+        }
+    }
+
+    /// The next piece as the datanodes have it.
+    async fn stored(&mut self) -> Result<Option<Bytes>, ClientError> {
         loop {
             let outcome = self.step().await;
             match outcome {

@@ -19,6 +19,7 @@ use om_proto::{
     KeyLocation, OmRequest, Type,
 };
 
+use super::gdpr::{self, Encryptor};
 use super::{key_args, location};
 use crate::bucket::pairs;
 use crate::{ClientError, OzoneClient, names, replication};
@@ -44,6 +45,8 @@ pub struct KeyWriter {
     session: u64,
     replication: ReplicationConfig,
     metadata: BTreeMap<String, String>,
+    /// Of a key under GDPR.
+    encryptor: Option<Encryptor>,
     /// Blocks reserved but not begun.
     reserved: VecDeque<BlockLocation>,
     current: Option<BlockWriter>,
@@ -64,8 +67,9 @@ impl OzoneClient {
         volume: &str,
         bucket: &str,
         key: &str,
-        new: NewKey,
+        mut new: NewKey,
     ) -> Result<KeyWriter, ClientError> {
+        let encryptor = gdpr::encryptor(&mut new.metadata);
         let (args, create) = self.opening(volume, bucket, key, &new)?;
         let request = OmRequest {
             cmd_type: Type::CreateKey.into(),
@@ -78,7 +82,8 @@ impl OzoneClient {
         let response = self.om.submit_patiently(request).await?;
         let created = response.create_key_response.ok_or(ClientError::Malformed("createKey"))?;
         let version = created.open_version.unwrap_or_default();
-        self.opened(args, new.metadata, created.key_info, created.id, version)
+        let writer = self.opened(args, new.metadata, created.key_info, created.id, version)?;
+        Ok(KeyWriter { encryptor, ..writer })
     }
 
     /// Opens a file for writing: as [`Self::create_key`], with the rules of a file system.
@@ -176,6 +181,7 @@ impl OzoneClient {
             session,
             replication,
             metadata,
+            encryptor: None,
             reserved,
             current: None,
             done: Vec::new(),
@@ -204,7 +210,17 @@ impl KeyWriter {
     ///
     /// # Errors
     /// Data could not be written although other blocks were tried.
-    pub async fn write(&mut self, mut data: Bytes) -> Result<(), ClientError> {
+    pub async fn write(&mut self, data: Bytes) -> Result<(), ClientError> {
+        match &mut self.encryptor {
+            Some(encryptor) => {
+                let data = encryptor.update(&data);
+                self.append(data).await
+            }
+            None => self.append(data).await,
+        }
+    }
+
+    async fn append(&mut self, mut data: Bytes) -> Result<(), ClientError> {
         while !data.is_empty() {
             let room = self.room().await?;
             if self.buffer.is_empty() && data.len() >= room {
@@ -232,6 +248,9 @@ impl KeyWriter {
     /// # Errors
     /// Data could not be written, or the Ozone Manager refuses the commit.
     pub async fn close(mut self) -> Result<(), ClientError> {
+        if let Some(mut encryptor) = self.encryptor.take() {
+            self.append(encryptor.finish()).await?;
+        }
         let rest = self.buffer.split().freeze();
         if !rest.is_empty() {
             self.room().await?;

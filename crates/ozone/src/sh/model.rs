@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hdds_types::ReplicationConfig;
-use ozone_client::key::{Key, KeySummary};
+use ozone_client::key::{Key, KeySummary, gdpr};
 use ozone_client::{Acl, Bucket, OzoneClient, Volume};
 use serde_json::{Map, Value, json};
 
@@ -144,8 +144,7 @@ pub fn key(key: &Key) -> Value {
     let locations: Vec<Value> = locations.collect();
     let mut metadata = key.metadata.clone();
     // Secrets of buckets under data protection law are not for display.
-    metadata.remove("gdprSecret");
-    metadata.remove("gdprAlgorithm");
+    gdpr::forget_secret(&mut metadata);
     let mut map = summary(&key.summary);
     map.insert("metadata".to_owned(), json!(metadata));
     map.insert("tags".to_owned(), json!(key.tags));

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
-use ozone_client::key::{KeyReader, KeyWriter, NewKey};
+use ozone_client::key::{KeyReader, KeyWriter, NewKey, gdpr};
 use sha2::{Digest, Sha256};
 
 use super::super::{Session, bucket};
@@ -41,8 +41,8 @@ pub fn put(session: &Session, args: PutArgs) -> Result<(), Failure> {
                 Failure::new(format!("expectedGeneration must be positive, but was {generation}"))
             })?);
         }
-        if bucket.metadata.get("gdprEnabled").is_some_and(|on| on == "true") {
-            return Err(Failure::new("buckets under GDPR cannot be written to yet"));
+        if gdpr::is_on(&bucket.metadata) {
+            new.metadata.insert(gdpr::FLAG.to_owned(), true.to_string());
         }
         let mut writer =
             client.create_key(&address.volume, &address.bucket, &address.key, new).await?;
@@ -152,15 +152,16 @@ pub fn copy(session: &Session, args: &CopyArgs) -> Result<(), Failure> {
     let client = session.client(&address)?;
     let (from, to) = (&args.keys.from, &args.keys.to);
     session.block_on_transfer(async {
-        bucket::find(&client, &address).await?;
+        let bucket = bucket::find(&client, &address).await?;
         let replication = args.replication.given_or_configured(session)?;
         let mut reader = client.read_key(&address.volume, &address.bucket, from).await?;
-        let new = NewKey {
-            size: reader.length(),
-            replication,
-            metadata: reader.key().metadata.clone(),
-            expected_generation: None,
-        };
+        let mut metadata = reader.key().metadata.clone();
+        gdpr::forget_secret(&mut metadata);
+        if gdpr::is_on(&bucket.metadata) {
+            metadata.insert(gdpr::FLAG.to_owned(), true.to_string());
+        }
+        let new =
+            NewKey { size: reader.length(), replication, metadata, expected_generation: None };
         let mut writer = client.create_key(&address.volume, &address.bucket, to, new).await?;
         pass(&mut reader, &mut writer).await?;
         writer.close().await?;
