@@ -62,6 +62,12 @@ def md5_of_md5(blocks, name="CRC32", crc=zlib.crc32):
     return f"MD5-of-0MD5-of-{CRC_BYTES}{name}", f"{CRC_BYTES:08x}{0:016x}{digest}"
 
 
+def buffered(checksum):
+    """`sh key checksum` shows the whole buffer that an MD5 was written to."""
+    name, value = checksum
+    return name, value if name.startswith("COMPOSITE") else value.ljust(64, "0")
+
+
 class Judge:
     """Asks clients for checksums, and compares."""
 
@@ -86,8 +92,8 @@ class Judge:
         self.says(f"fs {MD5_MODE} -checksum {url}", md5_of_md5(blocks, **kind))
 
     def key(self, address, content, blocks, **kind):
-        self.says(f"sh key checksum {address}", composite(content, **kind))
-        self.says(f"sh key checksum -c MD5MD5CRC {address}", md5_of_md5(blocks, **kind))
+        self.says(f"sh key checksum {address}", buffered(composite(content, **kind)))
+        self.says(f"sh key checksum -c MD5MD5CRC {address}", buffered(md5_of_md5(blocks, **kind)))
 
 
 def cut(content):
@@ -102,20 +108,20 @@ def run(setting, cluster, client):
     judge = Judge(setting, asked)
     om = cluster.om
     setting.must(client, "sh volume create sums")
-    for layout in ("FILE_SYSTEM_OPTIMIZED", "LEGACY", "OBJECT_STORE"):
-        setting.must(client, f"sh bucket create sums/{layout[0].lower()} --layout {layout}")
+    for name, layout in (("fso", "FILE_SYSTEM_OPTIMIZED"), ("leg", "LEGACY"), ("obs", "OBJECT_STORE")):
+        setting.must(client, f"sh bucket create sums/{name} --layout {layout}")
     for size in SIZES:
         content = random.Random(size).randbytes(size)
         blocks = cut(content)
         (client.work / f"sum{size}").write_bytes(content)
-        setting.must(client, f"fs -put sum{size} ofs://{om}/sums/f/file{size}")
-        judge.file(f"ofs://{om}/sums/f/file{size}", content, blocks)
-        judge.key(f"sums/f/file{size}", content, blocks)
+        setting.must(client, f"fs -put sum{size} ofs://{om}/sums/fso/file{size}")
+        judge.file(f"ofs://{om}/sums/fso/file{size}", content, blocks)
+        judge.key(f"sums/fso/file{size}", content, blocks)
     # Of another file system, and another store, what of the largest was seen is enough.
-    setting.must(client, f"fs -put sum{size} o3fs://l.sums.{om}/file")
-    judge.file(f"o3fs://l.sums.{om}/file", content, blocks)
-    setting.must(client, f"sh key put sums/o/key sum{size} -t RATIS -r ONE")
-    judge.key("sums/o/key", content, blocks)
+    setting.must(client, f"fs -put sum{size} o3fs://leg.sums.{om}/file")
+    judge.file(f"o3fs://leg.sums.{om}/file", content, blocks)
+    setting.must(client, f"sh key put sums/obs/key sum{size} -t RATIS -r ONE")
+    judge.key("sums/obs/key", content, blocks)
     other_crc(setting, client, judge)
     parts(setting, cluster, client, judge)
 
@@ -123,15 +129,15 @@ def run(setting, cluster, client):
 def other_crc(setting, client, judge):
     content = random.Random("c").randbytes(2 * CRC_BYTES + 7)
     (client.work / "castagnoli").write_bytes(content)
-    setting.must(client, "sh -D ozone.client.checksum.type=CRC32C key put sums/o/castagnoli castagnoli -t RATIS -r ONE")
-    judge.key("sums/o/castagnoli", content, [content], name="CRC32C", crc=crc32c)
+    setting.must(client, "sh -D ozone.client.checksum.type=CRC32C key put sums/obs/castagnoli castagnoli -t RATIS -r ONE")
+    judge.key("sums/obs/castagnoli", content, [content], name="CRC32C", crc=crc32c)
 
 
 def parts(setting, cluster, client, judge):
     """A key of two parts, made by the Java client: no command of ours makes one."""
     for verb in ("begin", "finish"):
         program = str(clients.HERE / "Everything.java")
-        answer = clients.java(cluster.conf, program, verb, "sums", "two", "f", cwd=client.work)
+        answer = clients.java(cluster.conf, program, verb, "sums", "two", "fso", cwd=client.work)
         setting.report.check(f"a multipart upload: {verb}", answer.code == 0, answer.err[-2000:])
-    judge.file(f"ofs://{cluster.om}/sums/f/upload-two", b"".join(PARTS), PARTS)
-    judge.key("sums/f/upload-two", b"".join(PARTS), PARTS)
+    judge.file(f"ofs://{cluster.om}/sums/fso/upload-two", b"".join(PARTS), PARTS)
+    judge.key("sums/fso/upload-two", b"".join(PARTS), PARTS)

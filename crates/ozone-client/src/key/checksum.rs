@@ -12,6 +12,8 @@ use crate::{ClientError, OzoneClient};
 
 /// Where the genuine client's buffer of block checksums begins; its unused rest is digested too.
 const BUFFER_BYTES: usize = 32;
+/// An MD5 with its parameters.
+const MD5_BYTES: usize = 28;
 /// The kind of CRC that is told where there is none to tell of.
 const USUAL: Algorithm = Algorithm::Crc32;
 
@@ -62,6 +64,15 @@ impl FileChecksum {
     /// The value in hexadecimal, lower case.
     pub fn hex(&self) -> String {
         self.bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What `FileChecksum.getBytes` gives: of an MD5 the whole buffer that it is written to.
+    pub fn buffer(&self) -> Vec<u8> {
+        let mut buffer = self.bytes.clone();
+        if buffer.len() == MD5_BYTES {
+            buffer.resize(BUFFER_BYTES, 0);
+        }
+        buffer
     }
 
     fn composite(crc: u32, algorithm: Algorithm) -> Self {
@@ -192,6 +203,7 @@ mod tests {
         let sum = FileChecksum::md5(0, USUAL, &[]);
         assert_eq!(sum.algorithm, "MD5-of-0MD5-of-0CRC32");
         assert_eq!(sum.hex(), "00000000000000000000000070bc8f4b72a86921468bf8e8441dce51");
+        assert_eq!((sum.bytes.len(), sum.buffer().len()), (MD5_BYTES, BUFFER_BYTES));
     }
 
     #[test]

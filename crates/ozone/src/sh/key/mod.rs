@@ -218,13 +218,14 @@ fn checksum(session: &Session, args: &ChecksumArgs) -> Result<(), Failure> {
         bucket::find(&client, &address).await?;
         let (size, checksum) =
             client.key_checksum(&address.volume, &address.bucket, &address.key, combine).await?;
+        let hex: String = checksum.buffer().iter().map(|byte| format!("{byte:02X}")).collect();
         session.print_json(&json!({
             "volumeName": address.volume,
             "bucketName": address.bucket,
             "name": address.key,
             "dataSize": size,
             "algorithm": checksum.algorithm,
-            "checksum": checksum.hex().to_uppercase(),
+            "checksum": hex,
         }))
     })
 }
