@@ -2,8 +2,9 @@
 
 use om_proto::{BasicKeyInfo, KeyInfo};
 use ozone_db::CodecError;
-use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
+use prost::encoding::{WireType, encode_key, encode_varint};
 
+use super::fields::{Content, Fields};
 use crate::command::key::list::put_bytes;
 
 /// What becomes of a field of `KeyInfo`: its number in `BasicKeyInfo`.
@@ -34,39 +35,31 @@ pub(crate) fn put_row(
     to: &mut Vec<u8>,
     into: u32,
     key: &[u8],
-    name: Option<&str>,
+    name: Option<&[u8]>,
 ) -> Result<(), CodecError> {
     let mut row = Vec::with_capacity(192);
     let mut encrypted = false;
-    let mut rest = key;
-    while !rest.is_empty() {
-        let (field, kind) = decode_key(&mut rest).map_err(|error| malformed(&error))?;
-        match kind {
-            WireType::Varint => {
-                let value = decode_varint(&mut rest).map_err(|error| malformed(&error))?;
-                if let Some(field) = target(field) {
-                    encode_key(field, WireType::Varint, &mut row);
+    for field in Fields::of(key) {
+        let field = field?;
+        match (field.number, field.content) {
+            (number, Content::Number(value)) => {
+                if let Some(number) = target(number) {
+                    encode_key(number, WireType::Varint, &mut row);
                     encode_varint(value, &mut row);
                 }
             }
-            WireType::LengthDelimited => {
-                let bytes = take(&mut rest)?;
-                match field {
-                    METADATA => {
-                        if let Some(etag) = etag(bytes)? {
-                            put_bytes(&mut row, 8, etag);
-                        }
-                    }
-                    ENCRYPTION => encrypted = true,
-                    KEY_NAME => put_bytes(&mut row, 1, name.map_or(bytes, str::as_bytes)),
-                    field => {
-                        if let Some(field) = target(field) {
-                            put_bytes(&mut row, field, bytes);
-                        }
-                    }
+            (METADATA, Content::Bytes(pair)) => {
+                if let Some(etag) = etag(pair)? {
+                    put_bytes(&mut row, 8, etag);
                 }
             }
-            _ => return Err(CodecError(format!("field {field} has an unexpected wire type"))),
+            (ENCRYPTION, Content::Bytes(_)) => encrypted = true,
+            (KEY_NAME, Content::Bytes(bytes)) => put_bytes(&mut row, 1, name.unwrap_or(bytes)),
+            (number, Content::Bytes(bytes)) => {
+                if let Some(number) = target(number) {
+                    put_bytes(&mut row, number, bytes);
+                }
+            }
         }
     }
     encode_key(10, WireType::Varint, &mut row);
@@ -75,34 +68,18 @@ pub(crate) fn put_row(
     Ok(())
 }
 
-pub(super) fn take<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], CodecError> {
-    let length = decode_varint(rest).map_err(|error| malformed(&error))?;
-    let split = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
-    let Some((bytes, tail)) = split else {
-        return Err(CodecError("a field is longer than the row".to_owned()));
-    };
-    *rest = tail;
-    Ok(bytes)
-}
-
 /// The value of a metadata pair named `ETag`.
 fn etag(pair: &[u8]) -> Result<Option<&[u8]>, CodecError> {
-    let mut rest = pair;
     let (mut key, mut value) = (&b""[..], None);
-    while !rest.is_empty() {
-        let (field, _) = decode_key(&mut rest).map_err(|error| malformed(&error))?;
-        let bytes = take(&mut rest)?;
-        match field {
-            1 => key = bytes,
-            2 => value = Some(bytes),
+    for field in Fields::of(pair) {
+        let field = field?;
+        match field.number {
+            1 => key = field.bytes()?,
+            2 => value = Some(field.bytes()?),
             _ => {}
         }
     }
     Ok(value.filter(|_| key == b"ETag"))
-}
-
-pub(super) fn malformed(error: &prost::DecodeError) -> CodecError {
-    CodecError(error.to_string())
 }
 
 /// The same for a key that is decoded already.

@@ -162,7 +162,7 @@ fn in_tree(
     let below = bucket.rows_below(id);
     let row = |name: &str| [below.as_slice(), name.as_bytes()].concat();
     let (prefix, from) = (row(prefix), row(first));
-    let folder = folder.to_owned();
+    let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
     Ok(Found::Level(Box::new(Level { bucket, folder, below, prefix, from, max })))
 }
 
@@ -184,7 +184,7 @@ fn first_child<'a>(folder: &str, start: &'a str) -> Option<&'a str> {
 /// What lies in one folder of a tree.
 struct Level {
     bucket: Bucket,
-    /// Full name of the folder; empty for the bucket itself.
+    /// What the full names of the children begin with: empty, or the folder with `/` behind it.
     folder: String,
     /// What the rows of all children begin with.
     below: Vec<u8>,
@@ -268,8 +268,11 @@ impl Level {
 
     /// The full name of a row's child.
     fn name_of(&self, key: &[u8]) -> String {
-        let name = String::from_utf8_lossy(key.get(self.below.len()..).unwrap_or_default());
-        if self.folder.is_empty() { name.into_owned() } else { format!("{}/{name}", self.folder) }
+        format!("{}{}", self.folder, String::from_utf8_lossy(self.leaf_of(key)))
+    }
+
+    fn leaf_of<'a>(&self, key: &'a [u8]) -> &'a [u8] {
+        key.get(self.below.len()..).unwrap_or_default()
     }
 
     fn folder(&self, ns: &Namespace<'_>, row: &Row<'_>) -> Result<KeyInfo, DbError> {
@@ -298,13 +301,13 @@ impl Level {
         reply: &OmResponse,
         form: Form,
     ) -> Result<Box<StatusPage>, Failure> {
-        let mut page = StatusPage::new(reply, form, ns.rules.block_bytes);
+        let mut page = StatusPage::new(reply, form, ns.rules.block_bytes, self.folder.clone());
         self.visit(ns, &mut |row| {
             if row.is_folder {
                 page.push_folder(&self.folder(ns, &row)?);
                 return Ok(());
             }
-            page.push_file(&self.name_of(row.key), row.value).map_err(|source| DbError::Codec {
+            page.push_file(self.leaf_of(row.key), row.value).map_err(|source| DbError::Codec {
                 table: tables::FILE.def.name,
                 key: row.key.escape_ascii().to_string(),
                 source,

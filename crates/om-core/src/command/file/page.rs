@@ -7,15 +7,17 @@
 //! of its blocks; the rest is copied as it is.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use bytes::Bytes;
 use hdds_proto::hdds::BlockId;
 use om_proto::{KeyInfo, OmResponse};
 use ozone_db::CodecError;
 use prost::Message;
-use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
+use prost::encoding::{WireType, encode_key, encode_varint};
 
-use super::light::{self, malformed, take};
+use super::fields::{Fields, malformed};
+use super::light;
 use crate::command::key::list::put_bytes;
 
 /// Fields of `KeyInfo`.
@@ -23,6 +25,8 @@ const VOLUME: u32 = 1;
 const BUCKET: u32 = 2;
 const NAME: u32 = 3;
 const VERSIONS: u32 = 7;
+/// Volume and bucket are the first fields of a row.
+const LEADING_FIELDS: usize = 2;
 /// Field of `KeyLocationList`.
 const BLOCKS: u32 = 2;
 /// Fields of `KeyLocation`.
@@ -46,6 +50,8 @@ pub(crate) enum Form {
 pub struct StatusPage {
     form: Form,
     block_bytes: u64,
+    /// What the full names of files begin with: empty, or a folder with `/` behind it.
+    folder: String,
     /// The reply around the page, encoded.
     reply: Vec<u8>,
     /// Names and rows, one behind the other.
@@ -54,22 +60,34 @@ pub struct StatusPage {
     containers: BTreeSet<i64>,
 }
 
-/// Where name and row end in the bytes of the page.
 #[derive(Debug)]
 struct Entry {
+    /// Where the name ends in the bytes of the page; empty where the row has the full one.
     name: usize,
+    /// Where the row ends.
     row: usize,
-    is_folder: bool,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Folder,
+    /// A file whose row holds its name in this range of its bytes.
+    File {
+        name: Range<usize>,
+        has_blocks: bool,
+    },
 }
 
 /// The pipeline of a container, encoded.
 type Pipelines<'a> = &'a dyn Fn(i64) -> Option<Bytes>;
 
 impl StatusPage {
-    pub(crate) fn new(reply: &OmResponse, form: Form, block_bytes: u64) -> Self {
+    /// An empty page of children of `folder`, whose full name ends in `/` if it is not empty.
+    pub(crate) fn new(reply: &OmResponse, form: Form, block_bytes: u64, folder: String) -> Self {
         let reply = reply.encode_to_vec();
         let (bytes, entries, containers) = Default::default();
-        Self { form, block_bytes, reply, bytes, entries, containers }
+        Self { form, block_bytes, folder, reply, bytes, entries, containers }
     }
 
     /// A folder in the shape of a key, under its full name.
@@ -77,29 +95,39 @@ impl StatusPage {
         let name = self.bytes.len();
         // Writing to a Vec does not fail.
         let _ = folder.encode(&mut self.bytes);
-        self.entries.push(Entry { name, row: self.bytes.len(), is_folder: true });
+        self.entries.push(Entry { name, row: self.bytes.len(), kind: Kind::Folder });
     }
 
-    /// The row of a file and its full name.
+    /// The row of a file and its name in the folder.
     ///
     /// # Errors
     /// The row is no `KeyInfo`.
-    pub(crate) fn push_file(&mut self, name: &str, row: &[u8]) -> Result<(), CodecError> {
-        for field in Fields(row) {
+    pub(crate) fn push_file(&mut self, leaf: &[u8], row: &[u8]) -> Result<(), CodecError> {
+        let (mut name, mut has_blocks) = (None, false);
+        let locate = self.form == (Form::Full { locate: true });
+        let mut fields = Fields::of(row);
+        while let Some(field) = fields.next() {
             let field = field?;
-            if self.form == (Form::Full { locate: true }) && field.number == VERSIONS {
-                for block in Fields(field.bytes()?) {
+            if field.number == NAME {
+                let end = row.len() - fields.rest().len();
+                name = Some(end - field.whole.len()..end);
+            } else if field.number == VERSIONS && locate {
+                for block in Fields::of(field.bytes()?) {
                     let block = block?;
                     if block.number == BLOCKS {
+                        has_blocks = true;
                         self.containers.insert(container_of(block.bytes()?)?);
                     }
                 }
             }
         }
-        self.bytes.extend_from_slice(name.as_bytes());
+        let name_field = name.ok_or_else(|| CodecError("a key has no name".to_owned()))?;
+        self.bytes.extend_from_slice(self.folder.as_bytes());
+        self.bytes.extend_from_slice(leaf);
         let name = self.bytes.len();
         self.bytes.extend_from_slice(row);
-        self.entries.push(Entry { name, row: self.bytes.len(), is_folder: false });
+        let kind = Kind::File { name: name_field, has_blocks };
+        self.entries.push(Entry { name, row: self.bytes.len(), kind });
         Ok(())
     }
 
@@ -114,38 +142,42 @@ impl StatusPage {
     /// # Errors
     /// A row is malformed inside.
     pub fn encode(&self, pipelines: Pipelines<'_>) -> Result<Bytes, CodecError> {
-        let field = match self.form {
-            Form::Full { .. } => 74,
-            Form::Light => 129,
+        let (field, of_status): (u32, Numbers) = match self.form {
+            Form::Full { .. } => (74, (2, 3, 4)),
+            Form::Light => (129, (3, 4, 5)),
         };
         let mut page = Vec::with_capacity(self.bytes.len() + self.entries.len() * 32);
         let (mut status, mut key, mut begin) = (Vec::new(), Vec::new(), 0);
-        for entry in &self.entries {
-            let name = String::from_utf8_lossy(&self.bytes[begin..entry.name]);
-            let row = &self.bytes[entry.name..entry.row];
-            begin = entry.row;
+        for Entry { name, row, kind } in &self.entries {
+            let (name, row) = (&self.bytes[begin..*name], &self.bytes[*name..*row]);
+            begin += name.len() + row.len();
             status.clear();
-            let name = (!entry.is_folder).then_some(name.as_ref());
-            match self.form {
-                Form::Full { .. } => {
-                    key.clear();
-                    put_key(&mut key, row, name, pipelines)?;
-                    put_bytes(&mut status, 2, &key);
-                    put_number(&mut status, 3, self.block_bytes);
-                    put_number(&mut status, 4, u64::from(entry.is_folder));
+            key.clear();
+            match (self.form, kind) {
+                (Form::Full { .. }, Kind::Folder) => put_bytes(&mut status, of_status.0, row),
+                (Form::Full { .. }, Kind::File { name: at, has_blocks }) => {
+                    if *has_blocks {
+                        put_key(&mut key, row, name, pipelines)?;
+                    } else {
+                        key.extend_from_slice(&row[..at.start]);
+                        put_bytes(&mut key, NAME, name);
+                        key.extend_from_slice(&row[at.end..]);
+                    }
+                    put_bytes(&mut status, of_status.0, &key);
                 }
-                Form::Light => {
-                    for field in Fields(row) {
+                (Form::Light, kind) => {
+                    for field in Fields::of(row).take(LEADING_FIELDS) {
                         let field = field?;
                         if [VOLUME, BUCKET].contains(&field.number) {
                             put_bytes(&mut status, field.number, field.bytes()?);
                         }
                     }
-                    light::put_row(&mut status, 3, row, name)?;
-                    put_number(&mut status, 4, self.block_bytes);
-                    put_number(&mut status, 5, u64::from(entry.is_folder));
+                    let name = matches!(kind, Kind::File { .. }).then_some(name);
+                    light::put_row(&mut status, of_status.0, row, name)?;
                 }
             }
+            put_number(&mut status, of_status.1, self.block_bytes);
+            put_number(&mut status, of_status.2, u64::from(matches!(kind, Kind::Folder)));
             put_bytes(&mut page, 1, &status);
         }
         let mut encoded = Vec::with_capacity(self.reply.len() + page.len() + 16);
@@ -155,20 +187,23 @@ impl StatusPage {
     }
 }
 
-/// Copies a row, with another name if one is given, and with pipelines.
+/// Fields of a status: the key, the block size, and whether it is a folder.
+type Numbers = (u32, u32, u32);
+
+/// Copies a row, with another name and with pipelines.
 fn put_key(
     to: &mut Vec<u8>,
     row: &[u8],
-    name: Option<&str>,
+    name: &[u8],
     pipelines: Pipelines<'_>,
 ) -> Result<(), CodecError> {
-    for field in Fields(row) {
+    for field in Fields::of(row) {
         let field = field?;
-        match (field.number, name) {
-            (NAME, Some(name)) => put_bytes(to, NAME, name.as_bytes()),
-            (VERSIONS, Some(_)) => {
+        match field.number {
+            NAME => put_bytes(to, NAME, name),
+            VERSIONS => {
                 let mut version = Vec::with_capacity(field.whole.len());
-                for inner in Fields(field.bytes()?) {
+                for inner in Fields::of(field.bytes()?) {
                     let inner = inner?;
                     if inner.number == BLOCKS {
                         put_block(&mut version, inner.bytes()?, pipelines)?;
@@ -190,7 +225,7 @@ fn put_block(to: &mut Vec<u8>, block: &[u8], pipelines: Pipelines<'_>) -> Result
         return Ok(());
     };
     let mut located = Vec::with_capacity(block.len() + pipeline.len() + 8);
-    for field in Fields(block) {
+    for field in Fields::of(block) {
         let field = field?;
         if field.number != PIPELINE {
             located.extend_from_slice(field.whole);
@@ -202,7 +237,7 @@ fn put_block(to: &mut Vec<u8>, block: &[u8], pipelines: Pipelines<'_>) -> Result
 }
 
 fn container_of(block: &[u8]) -> Result<i64, CodecError> {
-    for field in Fields(block) {
+    for field in Fields::of(block) {
         let field = field?;
         if field.number == BLOCK_ID {
             let id = BlockId::decode(field.bytes()?).map_err(|error| malformed(&error))?;
@@ -215,56 +250,6 @@ fn container_of(block: &[u8]) -> Result<i64, CodecError> {
 fn put_number(to: &mut Vec<u8>, field: u32, number: u64) {
     encode_key(field, WireType::Varint, to);
     encode_varint(number, to);
-}
-
-/// A field of a message.
-struct Field<'a> {
-    number: u32,
-    /// What follows the key, for fields that have a length.
-    content: Option<&'a [u8]>,
-    /// With its key.
-    whole: &'a [u8],
-}
-
-impl<'a> Field<'a> {
-    fn bytes(&self) -> Result<&'a [u8], CodecError> {
-        self.content.ok_or_else(|| CodecError(format!("field {} has no length", self.number)))
-    }
-}
-
-/// The fields of a message, in order.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn field(&mut self) -> Result<Field<'a>, CodecError> {
-        let begin = self.0;
-        let (number, kind) = decode_key(&mut self.0).map_err(|error| malformed(&error))?;
-        let content = match kind {
-            WireType::Varint => {
-                decode_varint(&mut self.0).map_err(|error| malformed(&error))?;
-                None
-            }
-            WireType::LengthDelimited => Some(take(&mut self.0)?),
-            _ => return Err(CodecError(format!("field {number} has an unexpected wire type"))),
-        };
-        let whole = &begin[..begin.len() - self.0.len()];
-        Ok(Field { number, content, whole })
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<Field<'a>, CodecError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let field = self.field();
-        if field.is_err() {
-            self.0 = &[];
-        }
-        Some(field)
-    }
 }
 
 #[cfg(test)]
@@ -301,10 +286,10 @@ mod tests {
 
     fn page(form: Form) -> StatusPage {
         let reply = OmResponse { message: Some("m".into()), ..OmResponse::default() };
-        let mut page = StatusPage::new(&reply, form, 256);
+        let mut page = StatusPage::new(&reply, form, 256, "top/".into());
         page.push_folder(&file("top/d", &[]));
-        page.push_file("top/f", &file("f", &[1, 2, 3]).encode_to_vec()).unwrap();
-        page.push_file("top/g", &file("g", &[]).encode_to_vec()).unwrap();
+        page.push_file(b"f", &file("f", &[1, 2, 3]).encode_to_vec()).unwrap();
+        page.push_file(b"g", &file("g", &[]).encode_to_vec()).unwrap();
         page
     }
 
@@ -350,9 +335,10 @@ mod tests {
     #[test]
     fn a_torn_row_is_an_error() {
         let row = file("f", &[1]).encode_to_vec();
-        let mut page = StatusPage::new(&OmResponse::default(), Form::Light, 0);
-        assert!(page.push_file("f", &row[..row.len() - 1]).is_err());
-        let mut page = StatusPage::new(&OmResponse::default(), Form::Full { locate: true }, 0);
-        assert!(page.push_file("f", &[58, 2, 18, 9]).is_err());
+        let mut page = StatusPage::new(&OmResponse::default(), Form::Light, 0, String::new());
+        assert!(page.push_file(b"f", &row[..row.len() - 1]).is_err());
+        let mut page =
+            StatusPage::new(&OmResponse::default(), Form::Full { locate: true }, 0, String::new());
+        assert!(page.push_file(b"f", &[58, 2, 18, 9]).is_err());
     }
 }
