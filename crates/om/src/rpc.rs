@@ -50,6 +50,9 @@ impl Protocol for OzoneManagerProtocol {
             let message = "This operation is not supported.";
             return Err(RpcError::new("java.lang.UnsupportedOperationException", message));
         }
+        if let Some(message) = command::acl::malformed(&request) {
+            return Err(RpcError::new("java.lang.IllegalArgumentException", message));
+        }
         if let Some(message) = updates::malformed(&request) {
             return Err(RpcError::new("java.lang.IllegalArgumentException", message));
         }

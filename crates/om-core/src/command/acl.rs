@@ -8,7 +8,9 @@ use std::sync::Arc;
 use om_proto::ozone_acl_info::OzoneAclScope;
 use om_proto::ozone_obj::ObjectType;
 
-use om_proto::{BucketInfo, KeyInfo, OzoneAclInfo, OzoneObj, PrefixInfo, Status, VolumeInfo};
+use om_proto::{
+    BucketInfo, KeyInfo, OmRequest, OzoneAclInfo, OzoneObj, PrefixInfo, Status, VolumeInfo,
+};
 
 use crate::error::{Failure, OmError};
 use crate::layout::{Bucket, Leaf, key_as_folder};
@@ -41,21 +43,52 @@ fn new_prefix(ns: &Namespace<'_>, bucket: &Bucket, row: &[u8]) -> Result<PrefixI
     Ok(PrefixInfo { name, acls, ..PrefixInfo::default() })
 }
 
-/// Every way to the ACLs of a missing key has its own words.
-fn missing_key(bucket: &Bucket, object: &OzoneObj, key: &str) -> Failure {
-    let name = if bucket.layout.is_tree() { key } else { &object.path };
+/// A path too short for what it is to name, which the genuine server refuses by an
+/// `IllegalArgumentException` of its RPC layer (`OzoneObjInfo.fromProtobuf`): the message of that
+/// exception.
+pub fn malformed(request: &OmRequest) -> Option<String> {
+    let object = None
+        .or(request.get_acl_request.as_ref().map(|body| &body.obj))
+        .or(request.add_acl_request.as_ref().map(|body| &body.obj))
+        .or(request.remove_acl_request.as_ref().map(|body| &body.obj))
+        .or(request.set_acl_request.as_ref().map(|body| &body.obj))?;
+    let parts = object.path.split('/').filter(|part| !part.is_empty()).count();
+    let (name, wanted) = match object.res_type() {
+        ObjectType::Volume => return None,
+        ObjectType::Bucket => ("bucket", 2),
+        ObjectType::Key => ("key", 3),
+        ObjectType::Prefix => ("Prefix", 3),
+    };
+    (parts < wanted).then(|| format!("Unexpected argument for Ozone {name}. Path:{}", object.path))
+}
+
+/// Who asks for ACLs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum For {
+    Reading,
+    Editing,
+}
+
+/// Every way to the ACLs of a missing key has its own words, or none.
+fn missing_key(bucket: &Bucket, object: &OzoneObj, key: &str, purpose: For) -> Failure {
+    let name = match purpose {
+        For::Reading => &object.path,
+        For::Editing if bucket.layout.is_tree() => key,
+        For::Editing => return OmError::bare(Status::KeyNotFound).into(),
+    };
     Failure::new(Status::KeyNotFound, format!("Key not found. Key:{name}"))
 }
 
 impl Owner {
     /// Finds what the path of a request names: `/volume`, `/volume/bucket`, `/volume/bucket/key…`.
-    fn find(ns: &Namespace<'_>, object: &OzoneObj) -> Result<Self, Failure> {
+    fn find(ns: &Namespace<'_>, object: &OzoneObj, purpose: For) -> Result<Self, Failure> {
         let path = object.path.strip_prefix('/').unwrap_or(&object.path);
         let mut parts = path.splitn(3, '/');
         let mut part = || parts.next().filter(|part| !part.is_empty());
         let (volume, bucket, key) = (part(), part(), part());
         match (object.res_type(), volume, bucket, key) {
-            (ObjectType::Volume, Some(volume), None, None) => ns.volume(volume).map(Self::Volume),
+            // What is behind a volume does not matter.
+            (ObjectType::Volume, Some(volume), _, _) => ns.volume(volume).map(Self::Volume),
             (ObjectType::Bucket, Some(volume), Some(bucket), None) => {
                 let real = ns.resolve(volume, bucket)?;
                 Ok(Self::Bucket(Arc::unwrap_or_clone(real.info)))
@@ -70,7 +103,9 @@ impl Owner {
                     Leaf::Folder(key) => {
                         Ok(Self::Key { bucket: Box::new(bucket), key, is_folder: true })
                     }
-                    Leaf::Free | Leaf::BelowFile(_) => Err(missing_key(&bucket, object, key)),
+                    Leaf::Free | Leaf::BelowFile(_) => {
+                        Err(missing_key(&bucket, object, key, purpose))
+                    }
                 }
             }
             (ObjectType::Prefix, Some(volume), Some(bucket), Some(prefix)) => {

@@ -93,6 +93,9 @@ fn on_object(object: &OzoneObj, right: Right) -> Option<Need<'_>> {
     let volume = parts.next()?;
     let (bucket, key) = (parts.next(), parts.next().map(str::to_owned));
     let kind = object.res_type();
+    if kind == ObjectType::Volume {
+        return Some(on_volume(volume, right));
+    }
     let follows = match kind {
         ObjectType::Key | ObjectType::Prefix => Follow::Reading,
         // A link is shown as it is; who changes it changes what it leads to.

@@ -5,7 +5,7 @@ use om_proto::{
     RemoveAclResponse, SetAclRequest, SetAclResponse,
 };
 
-use super::Owner;
+use super::{For, Owner};
 use crate::acl;
 use crate::command::{BlocksWanted, Caller, Write};
 use crate::error::Failure;
@@ -27,7 +27,7 @@ fn edit(
     now: Option<u64>,
     change: impl FnOnce(&mut Vec<OzoneAclInfo>),
 ) -> Result<Edited, Failure> {
-    let mut owner = Owner::find(ns, object)?;
+    let mut owner = Owner::find(ns, object, For::Editing)?;
     let before = owner.acls().to_vec();
     change(owner.acls_mut());
     let changed = owner.acls() != before;
@@ -44,7 +44,7 @@ impl Write for AddAclRequest {
         ns: &Namespace<'_>,
         caller: &Caller<'_>,
     ) -> Result<Option<BlocksWanted>, Failure> {
-        Owner::find(ns, &self.obj)?;
+        Owner::find(ns, &self.obj, For::Editing)?;
         self.modification_time = Some(caller.now);
         Ok(None)
     }
@@ -71,7 +71,7 @@ impl Write for RemoveAclRequest {
         ns: &Namespace<'_>,
         caller: &Caller<'_>,
     ) -> Result<Option<BlocksWanted>, Failure> {
-        Owner::find(ns, &self.obj)?;
+        Owner::find(ns, &self.obj, For::Editing)?;
         self.modification_time = Some(caller.now);
         Ok(None)
     }
@@ -98,7 +98,7 @@ impl Write for SetAclRequest {
         ns: &Namespace<'_>,
         caller: &Caller<'_>,
     ) -> Result<Option<BlocksWanted>, Failure> {
-        Owner::find(ns, &self.obj)?;
+        Owner::find(ns, &self.obj, For::Editing)?;
         self.modification_time = Some(caller.now);
         Ok(None)
     }

@@ -1,9 +1,9 @@
 //! `GetAcl`.
 
 use om_proto::ozone_obj::ObjectType;
-use om_proto::{GetAclRequest, GetAclResponse, OmResponse, OzoneObj};
+use om_proto::{GetAclRequest, GetAclResponse, OmResponse, OzoneObj, Status};
 
-use super::Owner;
+use super::{For, Owner};
 use crate::command::Read;
 use crate::error::Failure;
 use crate::namespace::Namespace;
@@ -14,11 +14,18 @@ pub(crate) fn read(
     reply: &mut OmResponse,
 ) -> Result<Read, Failure> {
     if let Some((volume, bucket)) = bucket_of(&request.obj) {
-        let acls = ns.bucket_row(volume, bucket)?.acls.clone();
+        let acls = match ns.bucket_row(volume, bucket) {
+            Ok(info) => info.acls.clone(),
+            Err(Failure::Refused(error)) if error.status == Status::BucketNotFound => {
+                let message = format!("Bucket {bucket} is not found");
+                return Err(Failure::new(Status::BucketNotFound, message));
+            }
+            Err(failure) => return Err(failure),
+        };
         reply.get_acl_response = Some(Box::new(GetAclResponse { acls }));
         return Ok(Read::Reply);
     }
-    let acls = match Owner::find(ns, &request.obj)? {
+    let acls = match Owner::find(ns, &request.obj, For::Reading)? {
         // A prefix that nobody gave ACLs has none.
         Owner::Prefix(info) if info.object_id.is_none() => Vec::new(),
         owner => owner.acls().to_vec(),

@@ -222,3 +222,22 @@ fn a_secret_is_given_out_once_and_only_to_its_owner_or_an_administrator() {
     om.ok(revoke.clone());
     assert_eq!(om.write(revoke).status(), Status::S3SecretNotFound);
 }
+
+#[test]
+fn a_path_too_short_for_what_it_names_is_malformed_and_more_than_a_volume_is_not() {
+    let of = |res_type, path: &str| {
+        let body = GetAclRequest { obj: object(res_type, path) };
+        crate::command::acl::malformed(&OmRequest {
+            get_acl_request: Some(Box::new(body)),
+            ..kind(Type::GetAcl)
+        })
+    };
+    let message = |what, path| Some(format!("Unexpected argument for Ozone {what}. Path:{path}"));
+    assert_eq!(of(ObjectType::Bucket, "/vol"), message("bucket", "/vol"));
+    assert_eq!(of(ObjectType::Key, "/vol//buck"), message("key", "/vol//buck"));
+    assert_eq!(of(ObjectType::Prefix, ""), message("Prefix", ""));
+    assert_eq!(of(ObjectType::Key, "/vol/buck/key"), None);
+    let om = Om::with_bucket(BucketLayoutProto::ObjectStore);
+    let of_volume = acls(&om, ObjectType::Volume, "/vol");
+    assert_eq!(acls(&om, ObjectType::Volume, "/vol/buck"), of_volume);
+}
