@@ -69,6 +69,7 @@ fn place(path: &str, ns: &Namespace<'_>) -> Result<(&'static Table<KeyInfo>, Vec
         );
         return Err(Failure::new(Status::InvalidPath, message));
     };
+    ns.volume(volume)?;
     let bucket = ns.resolve(volume, bucket)?;
     let key = parts.next().unwrap_or("");
     let prefix = if bucket.layout.is_tree() {

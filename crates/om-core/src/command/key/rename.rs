@@ -25,8 +25,14 @@ impl Write for RenameKeyRequest {
             self.to_key_name = names::normalize_new(&self.to_key_name)?;
         }
         let from = &self.key_args.key_name;
-        if bucket.layout.is_tree() && !from.is_empty() && node(ns, &bucket, from)?.is_none() {
-            return Err(status::not_in_tree(&bucket, from));
+        if bucket.layout.is_tree() {
+            if from.is_empty() {
+                let message = "Invalid KeyPath, empty keyName";
+                return Err(Failure::new(Status::InvalidKeyName, message));
+            }
+            if node(ns, &bucket, from)?.is_none() {
+                return Err(status::not_in_tree(&bucket, from));
+            }
         }
         Ok(None)
     }

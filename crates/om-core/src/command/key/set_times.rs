@@ -64,7 +64,8 @@ impl Write for SetTimesRequest {
                 }
             }
             Leaf::Free | Leaf::BelowFile(_) => {
-                let message = bucket.layout.is_tree().then(|| "Key not found".to_owned());
+                let message = format!("Key not found. Key:{}", args.key_name);
+                let message = bucket.layout.is_tree().then_some(message);
                 return Err(OmError { status: Status::KeyNotFound, message }.into());
             }
         }

@@ -100,7 +100,14 @@ pub(crate) fn read(
 ) -> Result<Read, Failure> {
     let args = &request.key_args;
     let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
-    let tags = find(ns, &bucket, &args.key_name, || super::not_found(&args.key_name))?.tags;
+    let tags = match bucket.walk(ns, &bucket.key_name(&args.key_name), false)?.leaf {
+        Leaf::File(key) => key.tags,
+        // A folder of a tree has no place for any.
+        Leaf::Folder(_) if bucket.layout.is_tree() => Vec::new(),
+        Leaf::Free | Leaf::Folder(_) | Leaf::BelowFile(_) => {
+            return Err(super::not_found(&args.key_name));
+        }
+    };
     reply.get_object_tagging_response = Some(Box::new(GetObjectTaggingResponse { tags }));
     Ok(Read::Reply)
 }
