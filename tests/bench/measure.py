@@ -10,7 +10,7 @@ OZONE_JAVA = HERE.parent / "interop/ozone-java"
 sys.path.insert(0, str(HERE.parent / "interop"))
 import clients  # noqa: E402
 
-READY_SECONDS_MAX = 180
+READY_SECONDS_MAX = 300
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
