@@ -458,11 +458,32 @@ def checksums(setting):
             content_checksums.run(setting, cluster, client)
 
 
-CASES = {name: replay(name) for name in ("getconf", "volume", "bucket", "key", "fs")} | {
+def law(setting):
+    """What one client writes into a bucket under GDPR the other one reads, and nobody is shown the secret."""
+    with setting.cluster() as cluster, setting.client(cluster) as client:
+        await_ready(setting, cluster, client)
+        own = clients.OwnClient(setting.ozone, cluster.conf, client.work)
+        setting.must(client, "sh volume create law")
+        setting.must(client, "sh bucket create law/law --layout OBJECT_STORE --enforcegdpr")
+        for size in (0, 1, 15, 16, 5 * MIB + 3):
+            source, back = client.work / f"law{size}", client.work / "back"
+            random_file(source, size)
+            for name, writer, reader in (("java", client, own), ("ours", own, client)):
+                key = f"law/law/{name}{size}"
+                setting.must(writer, f"sh key put {key} {source.name} -t RATIS -r ONE")
+                setting.must(reader, f"sh key get {key} back --force")
+                setting.report.check(f"{key} comes back", back.read_bytes() == source.read_bytes())
+        for asked in (client, own):
+            info = json.loads(setting.must(asked, "sh key info law/law/ours1"))
+            setting.report.check(f"{asked.name} shows no secret", info["metadata"] == {"gdprEnabled": "true"}, info["metadata"])
+            setting.report.check(f"{asked.name} tells the stored size", info["dataSize"] == 16, info["dataSize"])
+
+
+CASES = {name: replay(name) for name in ("getconf", "volume", "bucket", "key", "fs", "fs-more", "sh-more")} | {
     "sizes": sizes, "freon": freon, "both-freons": both_freons, "listing": listing, "restart": restart, "daemons": daemons,
-    "disk": disk, "endpoints": endpoints, "services": services, "checksums": checksums}
+    "disk": disk, "endpoints": endpoints, "services": services, "checksums": checksums, "law": law}
 # These judge by a Java tool, whichever client does the rest.
-NEEDS_JAVA = {"freon", "both-freons", "listing", "disk", "endpoints", "checksums"}
+NEEDS_JAVA = {"freon", "both-freons", "listing", "disk", "endpoints", "checksums", "law"}
 
 
 def run(name, setting):

@@ -121,7 +121,7 @@ def difference(step, answer, names, ours):
     Help and version texts are each client's own: only that there is one is compared. So is what follows the first line about a
     wrong command line.
     """
-    expected, got = render(step.expected, ()), render(answer, names)
+    expected, got = before_trace(render(step.expected, ())), before_trace(render(answer, names))
     if ours and ("<usage>" in step.expected.out or step.words[-1] == "--version"):
         expected, got = ["| <usage>"], ["| <usage>"] if answer.out and not answer.code else got
     elif ours and step.expected.code == USAGE_CODE:
@@ -129,6 +129,14 @@ def difference(step, answer, names, ours):
     if expected == got or not ours and same_json(expected, got):
         return ""
     return "\n".join(difflib.unified_diff(expected, got, "genuine", "here", lineterm="", n=2))
+
+
+def before_trace(lines):
+    """Without what follows "Fatal internal error": the Java client's exception and stack, our own words."""
+    for at, line in enumerate(lines):
+        if line.endswith(": Fatal internal error"):
+            return lines[:at + 1] + lines[-1:]
+    return lines
 
 
 def same_json(expected, got):

@@ -203,6 +203,10 @@ fn first_line(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
         }
         ErrorKind::UnknownArgument => unmatched(&argument, arguments),
         ErrorKind::MissingRequiredArgument => missing(error),
+        ErrorKind::ArgumentConflict if argument.contains("--interactive") => {
+            let prior = text(ContextKind::PriorArg).unwrap_or_default().replacen(' ', "=", 1);
+            format!("Error: {argument}, {prior} are mutually exclusive (specify only one)")
+        }
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
             let value = text(ContextKind::InvalidValue).unwrap_or_default();
             let (name, label) = argument.split_once([' ', '=']).unwrap_or((&argument, ""));
@@ -311,6 +315,10 @@ mod tests {
         );
         assert_eq!(line("ozone sh key put v/b/k"), "Missing required parameter: '<fileName>'");
         assert_eq!(line("ozone sh key put v/b/k f --nope"), "Unknown option: '--nope'");
+        assert_eq!(
+            line("ozone sh --interactive --execute list"),
+            "Error: --interactive, --execute=<command> are mutually exclusive (specify only one)"
+        );
         assert_eq!(line("ozone sh key bogus"), "Unmatched argument at index 1: 'bogus'");
         for text in ["ozone sh bucket", "ozone sh", "ozone s3"] {
             assert_eq!(line(text), "Missing required subcommand");

@@ -62,7 +62,7 @@ pub struct SetArgs {
     #[command(flatten)]
     whose: Whose,
     /// The secret, at least 8 characters
-    #[arg(short, long, alias = "secretKey", value_name = "secretKey")]
+    #[arg(short, long = "secretKey", visible_alias = "secret", value_name = "secretKey")]
     secret: String,
     /// As `export` lines, for eval $(ozone s3 setsecret -e …)
     #[arg(short)]

@@ -60,6 +60,30 @@ impl OzoneFileSystem {
         size: u64,
         overwrite: bool,
     ) -> Result<KeyWriter, FsError> {
+        self.create_with(path, size, overwrite, self.settings.replication).await
+    }
+
+    /// As [`Self::create`], with one copy of the data whatever the configuration says.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub async fn create_single(
+        &self,
+        path: &str,
+        size: u64,
+        overwrite: bool,
+    ) -> Result<KeyWriter, FsError> {
+        let one = ReplicationConfig::Ratis(ReplicationFactor::One);
+        self.create_with(path, size, overwrite, Some(one)).await
+    }
+
+    async fn create_with(
+        &self,
+        path: &str,
+        size: u64,
+        overwrite: bool,
+        wanted: Option<ReplicationConfig>,
+    ) -> Result<KeyWriter, FsError> {
         let Place::Key { volume, bucket, key, .. } = self.place(path)? else {
             return Err(FsError::Io("Cannot create file under root or volume.".to_owned()));
         };
@@ -67,7 +91,8 @@ impl OzoneFileSystem {
             return Err(FsError::Io("Cannot create file under root or volume.".to_owned()));
         }
         let found = self.bucket_or_new(&volume, &bucket).await?;
-        let new = NewKey { size, replication: Some(self.replication(&found)), ..NewKey::default() };
+        let new =
+            NewKey { size, replication: Some(replication(&found, wanted)), ..NewKey::default() };
         let writer = self.client.create_file(&volume, &bucket, &key, new, true, overwrite).await;
         writer.map_err(|error| match error.status() {
             Some(status @ (Status::FileAlreadyExists | Status::NotAFile)) => {
@@ -76,16 +101,6 @@ impl OzoneFileSystem {
             }
             _ => error.into(),
         })
-    }
-
-    /// That of the configuration, else three copies; an erasure coded bucket decides itself
-    /// (`OzoneClientUtils.resolveClientSideReplicationConfig`).
-    fn replication(&self, bucket: &Bucket) -> ReplicationConfig {
-        match (bucket.replication, self.settings.replication) {
-            (Some(ec @ ReplicationConfig::Ec(_)), _) => ec,
-            (_, Some(configured)) => configured,
-            _ => ReplicationConfig::Ratis(ReplicationFactor::Three),
-        }
     }
 
     /// Sets the modification time, in milliseconds since 1970; negative values leave it.
@@ -131,6 +146,16 @@ impl OzoneFileSystem {
         let combine = self.settings.checksums;
         let (_, sum) = self.client.key_checksum(&volume, &bucket, &key, combine).await?;
         Ok(Some(sum))
+    }
+}
+
+/// The wanted one, else three copies; an erasure coded bucket decides itself
+/// (`OzoneClientUtils.resolveClientSideReplicationConfig`).
+fn replication(bucket: &Bucket, wanted: Option<ReplicationConfig>) -> ReplicationConfig {
+    match (bucket.replication, wanted) {
+        (Some(ec @ ReplicationConfig::Ec(_)), _) => ec,
+        (_, Some(wanted)) => wanted,
+        _ => ReplicationConfig::Ratis(ReplicationFactor::Three),
     }
 }
 

@@ -164,8 +164,8 @@ impl OmClient {
             target.rpc.resolve().await.map_err(|error| {
                 let services = inner.services.join(",");
                 let text = format!(
-                    "Unknown host {} ({error}), and no service of ozone.om.service.ids ({services}) \
-                     has this name",
+                    "Cannot resolve OM host {} in the URI\n{error}; no service of \
+                     ozone.om.service.ids ({services}) has this name",
                     target.rpc.host
                 );
                 ClientError::Rpc(text, None)

@@ -37,6 +37,8 @@ pub struct Transfer {
     write_crc: bool,
     keep_times: bool,
     keep_mode: bool,
+    keep_attributes: bool,
+    single: bool,
 }
 
 impl Transfer {
@@ -50,6 +52,8 @@ impl Transfer {
             write_crc: false,
             keep_times: false,
             keep_mode: false,
+            keep_attributes: false,
+            single: false,
         }
     }
 
@@ -72,8 +76,9 @@ impl Transfer {
             match letter.to_ascii_uppercase() {
                 'T' => self.keep_times = true,
                 'P' | 'A' => self.keep_mode = true,
-                // Ozone has no owners to set through a file system, and no extended attributes.
-                'O' | 'X' => {}
+                'X' => self.keep_attributes = true,
+                // Ozone has no owners to set through a file system.
+                'O' => {}
                 _ => return Err(Trouble::Fatal(format!("No attribute for {letter}"))),
             }
         }
@@ -159,7 +164,11 @@ impl Transfer {
         let aside = if self.direct { target.clone() } else { target.with_suffix(COPYING) };
         let verb = if self.verb == Verb::Get { "get" } else { "put" };
         let written = (|| {
-            let mut writer = target.system.create(&aside.path, size, true)?;
+            let mut writer = if self.single {
+                target.system.create_single(&aside.path, size)?
+            } else {
+                target.system.create(&aside.path, size, true)?
+            };
             pour(&mut reader, &mut writer, verb)?;
             writer.close()?;
             if self.direct {
@@ -188,6 +197,10 @@ impl Transfer {
         }
         if self.keep_mode {
             target.system.set_mode(&target.path, status.mode)?;
+        }
+        if self.keep_attributes && !source.system.is_local() {
+            let text = "Ozone's file systems do not support extended attributes";
+            return Err(Trouble::Fatal(text.to_owned()));
         }
         Ok(())
     }
@@ -235,6 +248,8 @@ impl Command for Transfer {
                 let given = format.parse(arguments)?;
                 self.overwrite = given.has("f");
                 self.direct = given.has("d");
+                // What may be written to disk later is kept once.
+                self.single = given.has("l");
                 if given.has("p") {
                     self.keep_all();
                 }

@@ -31,7 +31,7 @@ impl Find {
                 "-name" | "-iname" => {
                     let any_case = word == "-iname";
                     let text = words.next().ok_or_else(|| {
-                        Trouble::Illegal(format!("Not enough arguments for {word}"))
+                        Trouble::Fatal(format!("Not enough arguments for {word}"))
                     })?;
                     let text = if any_case { text.to_lowercase() } else { text };
                     let pattern = Pattern::new(&text).map_err(Trouble::Message)?;
@@ -99,6 +99,6 @@ mod tests {
         assert_eq!(parse("-name a* -and -iname B").unwrap().len(), 3);
         assert_eq!(parse("-name a* -print0").unwrap().len(), 2);
         assert_eq!(parse("-size 3").unwrap_err().text(), "Unexpected argument: -size");
-        assert!(matches!(parse("-name"), Err(Trouble::Illegal(_))));
+        assert!(matches!(parse("-name"), Err(Trouble::Fatal(_))));
     }
 }

@@ -9,6 +9,7 @@
 //! Output, messages and exit codes are those of Hadoop's shell, recorded in `golden/transcripts/fs.txt`;
 //! help texts are our own. Start reading at [`run`], then [`walk`].
 
+mod attributes;
 mod copy;
 mod crc;
 mod delete;
@@ -67,8 +68,8 @@ pub fn run(global: &GlobalArgs, args: FsArgs) -> ExitCode {
     }
     let word = words.remove(0);
     match word.strip_prefix('-') {
-        Some("help") => return help(&words, table::help),
-        Some("usage") => return help(&words, table::usage_of),
+        Some("help") => return help("help", &words, table::help),
+        Some("usage") => return help("usage", &words, table::usage_of),
         _ => {}
     }
     let name = word.strip_prefix('-').unwrap_or_default();
@@ -119,7 +120,7 @@ fn unknown(word: &str) -> ExitCode {
     ExitCode::from(EXIT_FAILED)
 }
 
-fn help(names: &[String], one: fn(&str) -> Option<String>) -> ExitCode {
+fn help(command: &str, names: &[String], one: fn(&str) -> Option<String>) -> ExitCode {
     if names.is_empty() {
         print!("{}", table::usage());
         return ExitCode::SUCCESS;
@@ -128,7 +129,7 @@ fn help(names: &[String], one: fn(&str) -> Option<String>) -> ExitCode {
         match one(name.trim_start_matches('-')) {
             Some(text) => print!("{text}"),
             None => {
-                eprintln!("-help: `{name}': Unknown command");
+                eprintln!("-{command}: `{name}': Unknown command");
                 eprint!("{}", table::usage());
                 return ExitCode::from(EXIT_FAILED);
             }

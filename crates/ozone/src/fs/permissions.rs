@@ -190,11 +190,12 @@ impl Command for Chown {
 #[derive(Default)]
 pub struct SetReplication {
     copies: i16,
+    wait: bool,
 }
 
 impl Command for SetReplication {
     fn options(&mut self, shell: &mut Shell, arguments: &mut Vec<String>) -> Outcome {
-        Format::new(2, MANY, &["R", "w"]).parse(arguments)?;
+        self.wait = Format::new(2, MANY, &["R", "w"]).parse(arguments)?.has("w");
         let text = arguments.remove(0);
         self.copies = text.parse().map_err(|_| {
             shell.warn("Illegal replication, a positive integer expected");
@@ -216,7 +217,12 @@ impl Command for SetReplication {
                 item.text
             ));
         }
-        shell.line(&format!("Replication {} set: {}", self.copies, item.text))
+        shell.line(&format!("Replication {} set: {}", self.copies, item.text))?;
+        if self.wait {
+            // Nothing has changed that could be waited for.
+            shell.line(&format!("Waiting for {} ... done", item.text))?;
+        }
+        Ok(())
     }
 
     fn is_recursive(&self) -> bool {

@@ -283,6 +283,24 @@ impl System {
     /// # Errors
     /// See [`FsError`].
     pub fn create(&self, path: &FsPath, size: u64, overwrite: bool) -> Result<Writer, Trouble> {
+        self.create_with(path, size, overwrite, false)
+    }
+
+    /// As [`Self::create`], with one copy of the data, in place of what there is.
+    ///
+    /// # Errors
+    /// See [`FsError`].
+    pub fn create_single(&self, path: &FsPath, size: u64) -> Result<Writer, Trouble> {
+        self.create_with(path, size, true, true)
+    }
+
+    fn create_with(
+        &self,
+        path: &FsPath,
+        size: u64,
+        overwrite: bool,
+        single: bool,
+    ) -> Result<Writer, Trouble> {
         match &self.kind {
             Kind::Local => {
                 if let Some(parent) = path.parent() {
@@ -292,7 +310,11 @@ impl System {
                 Ok(Writer::Local(file))
             }
             Kind::Ozone { fs, runtime } => {
-                let writer = runtime.block_on(fs.create(&path.path, size, overwrite))?;
+                let writer = if single {
+                    runtime.block_on(fs.create_single(&path.path, size, overwrite))?
+                } else {
+                    runtime.block_on(fs.create(&path.path, size, overwrite))?
+                };
                 Ok(Writer::Ozone(Box::new(writer), runtime.clone()))
             }
         }

@@ -1,5 +1,6 @@
 //! The commands by name, with their usage.
 
+use super::attributes::{Append, Concat, GetAttributes, SetAcl, Truncate};
 use super::copy::{Transfer, Verb};
 use super::delete::{Expunge, Remove, RemoveDirectory};
 use super::display::{Cat, Checksum, Head, Tail};
@@ -156,13 +157,13 @@ const ENTRIES: &[(&str, &str, &str)] = &[
 /// The command of this name.
 pub fn command(name: &str) -> Option<Box<dyn Command>> {
     Some(match name {
-        "appendToFile" => Box::new(Unsupported::new(2, "appending")),
+        "appendToFile" => Box::new(Append),
         "cat" => Box::new(Cat { text: false }),
         "checksum" => Box::new(Checksum::default()),
         "chgrp" => Box::new(Chown::new(true)),
         "chmod" => Box::new(Chmod::default()),
         "chown" => Box::new(Chown::new(false)),
-        "concat" => Box::new(Unsupported::new(3, "joining files")),
+        "concat" => Box::new(Concat),
         "copyFromLocal" | "put" => Box::new(Transfer::new(Verb::Put)),
         "copyToLocal" | "get" => Box::new(Transfer::new(Verb::Get)),
         "count" => Box::new(Count::default()),
@@ -175,7 +176,7 @@ pub fn command(name: &str) -> Option<Box<dyn Command>> {
         "expunge" => Box::new(Expunge::default()),
         "find" => Box::new(Find::default()),
         "getfacl" => Box::new(GetAcl::default()),
-        "getfattr" | "setfattr" => Box::new(Unsupported::new(1, "extended attributes")),
+        "getfattr" => Box::new(GetAttributes::default()),
         "getmerge" => Box::new(Merge::default()),
         "head" => Box::new(Head),
         "ls" => Box::new(Ls::default()),
@@ -188,7 +189,8 @@ pub fn command(name: &str) -> Option<Box<dyn Command>> {
         "rm" => Box::new(Remove::default()),
         "rmdir" => Box::new(RemoveDirectory::default()),
         "rmr" => Box::new(Remove::recursive()),
-        "setfacl" => Box::new(Unsupported::new(1, "POSIX ACLs: use `ozone sh key setacl`")),
+        "setfacl" => Box::new(SetAcl),
+        "setfattr" => Box::new(Unsupported::new(1, "extended attributes")),
         "setrep" => Box::new(SetReplication::default()),
         "stat" => Box::new(Stat::default()),
         "tail" => Box::new(Tail::default()),
@@ -196,7 +198,7 @@ pub fn command(name: &str) -> Option<Box<dyn Command>> {
         "text" => Box::new(Cat { text: true }),
         "touch" => Box::new(Touch::default()),
         "touchz" => Box::new(TouchEmpty),
-        "truncate" => Box::new(Unsupported::new(2, "truncating")),
+        "truncate" => Box::new(Truncate::default()),
         _ => return None,
     })
 }

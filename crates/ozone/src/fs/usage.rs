@@ -173,7 +173,7 @@ impl Command for Count {
         self.snapshot = given.has("s");
         if given.has("e") {
             let text = "erasure coding policies are not told by this file system";
-            return Err(super::trouble::Trouble::Illegal(text.to_owned()));
+            return Err(super::trouble::Trouble::Fatal(text.to_owned()));
         }
         if self.quota || self.only_quota {
             if let Some(types) = given.value("t") {
