@@ -31,7 +31,8 @@ impl Messages<'_> {
     /// # Errors
     /// A file does not parse, or an envelope does not exist.
     pub fn generate(&self) -> Result<(), Box<dyn Error>> {
-        let proto = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+        // Of the crate that is built, now: clones that share a target directory share this library.
+        let proto = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
         println!("cargo::rerun-if-changed={}", proto.display());
         let mut set = protox::compile(self.files, [&proto])?;
         for file in &mut set.file {
