@@ -14,7 +14,7 @@ use std::io::{self, BufRead, IsTerminal};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory};
-use rustyline::completion::Completer;
+use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
@@ -233,19 +233,22 @@ impl Tree {
 }
 
 impl Completer for Tree {
-    type Candidate = String;
+    type Candidate = Pair;
 
     fn complete(
         &self,
         line: &str,
         at: usize,
         _: &Context<'_>,
-    ) -> rustyline::Result<(usize, Vec<String>)> {
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
         let line = &line[..at];
         let begin = line.rfind(char::is_whitespace).map_or(0, |space| space + 1);
         let mut words: Vec<&str> = line[..begin].split_whitespace().collect();
         words.push(&line[begin..]);
-        Ok((begin, self.candidates(&words)))
+        let found = self.candidates(&words).into_iter();
+        // A word that is complete is followed by another one.
+        let found = found.map(|name| Pair { replacement: format!("{name} "), display: name });
+        Ok((begin, found.collect()))
     }
 }
 
