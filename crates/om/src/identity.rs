@@ -49,6 +49,26 @@ pub fn find(
     local(every, known.as_deref(), is_local)
 }
 
+/// Refuses a service of several Ozone Managers: each would be a ring of its own, and acknowledge writes
+/// that the others never see.
+///
+/// # Errors
+/// There are several.
+pub fn check_alone(conf: &Configuration, service: &str) -> anyhow::Result<()> {
+    if conf.get(&format!("ozone.om.nodes.{service}"))?.is_none() {
+        return Ok(());
+    }
+    let nodes: Vec<_> = nodes(conf, service)?.into_iter().map(|(node, _)| node).collect();
+    if nodes.len() > 1 {
+        bail!(
+            "ozone.om.nodes.{service} lists {}, but this version does not replicate Ozone Managers: \
+             leave one node in the list",
+            nodes.join(", ")
+        );
+    }
+    Ok(())
+}
+
 /// The first service of which one address belongs to this machine.
 fn local(
     every: Vec<(String, Vec<(String, HostPort)>)>,
@@ -182,6 +202,16 @@ mod tests {
         let bare =
             on(&[], &[("ozone.om.service.ids", "x"), ("ozone.om.nodes.x", "n")]).unwrap_err();
         assert_eq!(bare, "ozone.om.address.x.n is not set");
+    }
+
+    #[test]
+    fn a_service_of_several_is_refused_until_they_are_replicated() {
+        let refused = check_alone(&conf(&[]), "first").unwrap_err().to_string();
+        assert!(refused.starts_with("ozone.om.nodes.first lists om1, om2, om3, but"), "{refused}");
+        let gone = ("ozone.om.decommissioned.nodes.first", "om2,om1");
+        check_alone(&conf(&[gone]), "first").unwrap();
+        check_alone(&conf(&[]), "second").unwrap();
+        check_alone(&conf(&[]), SERVICE_DEFAULT).unwrap();
     }
 
     #[test]

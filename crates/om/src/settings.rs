@@ -88,6 +88,7 @@ impl Settings {
     /// A value is malformed, or this node cannot tell which one it is.
     pub fn read(conf: &Configuration) -> anyhow::Result<Self> {
         let (service, node) = identity::find(conf, identity::is_local)?;
+        identity::check_alone(conf, &service)?;
         let own = |key: &str| own_key(conf, key, &service, &node);
         let address = |key: &str, port: u16| -> anyhow::Result<HostPort> {
             let key = own(key);

@@ -256,18 +256,15 @@ fn fraction(conf: &Configuration, key: &str, default: f64) -> anyhow::Result<f64
     Ok(conf.typed(key, default, "a fraction from 0.0 to 1.0", parse)?)
 }
 
-/// The SCM of the service that this process is.
+/// The SCM that this process is. Several are refused: each would be a ring of its own.
 fn own_node(conf: &Configuration) -> anyhow::Result<ScmNode> {
     let mut nodes = addresses::scm_nodes(conf)?;
-    let own = conf.get("ozone.scm.node.id")?;
-    if let Some(own) = own.filter(|_| nodes.len() > 1) {
-        let position = nodes.iter().position(|node| node.node == own);
-        let position = position
-            .with_context(|| format!("ozone.scm.node.id {own} is not in ozone.scm.nodes"))?;
-        return Ok(nodes.swap_remove(position));
-    }
     if nodes.len() > 1 {
-        bail!("the service has {} SCMs; set ozone.scm.node.id to which this is", nodes.len());
+        let names: Vec<_> = nodes.iter().map(|node| node.node.as_str()).collect();
+        bail!(
+            "ozone.scm.nodes lists {}, but this version does not replicate SCMs: leave one node in the list",
+            names.join(", ")
+        );
     }
     nodes.pop().context("no SCM is configured; set ozone.scm.client.address")
 }
