@@ -292,11 +292,10 @@ impl Core {
         if granted {
             if phase == Phase::Election {
                 self.hurry_until = 0;
-                self.heard_from_leader();
-            } else {
-                // Who rests goes on resting: the same candidate will ask for the vote itself.
-                self.wait_anew();
+                self.end_rest();
             }
+            // In a pre-vote who rests goes on resting: the same candidate will ask for the vote itself.
+            self.wait_anew();
         }
         let should_shutdown = !granted
             && self.leading().is_some_and(|leading| !leading.progress.contains_key(&candidate))
@@ -352,8 +351,8 @@ impl Core {
             RoleState::Leader(_) => self.check_leadership(),
             RoleState::Candidate(_) => false,
             RoleState::Follower(following) => {
-                let fresh = self.now.saturating_sub(following.last_contact)
-                    < self.settings.election_timeout_min;
+                let fresh =
+                    self.now.saturating_sub(following.led_at) < self.settings.election_timeout_min;
                 fresh && self.leader.as_ref().is_some_and(|leader| leader != candidate)
             }
         }

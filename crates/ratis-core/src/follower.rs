@@ -18,7 +18,11 @@ use crate::types::{Millis, PeerId, TermIndex, after, from_wire, to_wire};
 /// What only a follower has.
 #[derive(Clone, Debug)]
 pub(crate) struct Following {
+    /// The last sign of a leader, or vote: the next campaign counts from it.
     pub(crate) last_contact: Millis,
+    /// The last sign of a leader. A vote is none: who keeps asking for votes must not make others believe
+    /// in a leader that is gone.
+    pub(crate) led_at: Millis,
     pub(crate) timeout: Millis,
     /// After losing the majority as a leader.
     pub(crate) campaign_not_before: Option<Millis>,
@@ -27,7 +31,13 @@ pub(crate) struct Following {
 
 impl Following {
     pub(crate) fn new(now: Millis, timeout: Millis) -> Self {
-        Self { last_contact: now, timeout, campaign_not_before: None, slow_reported: false }
+        Self {
+            last_contact: now,
+            led_at: now,
+            timeout,
+            campaign_not_before: None,
+            slow_reported: false,
+        }
     }
 }
 
@@ -88,9 +98,18 @@ impl Core {
         self.now.saturating_add(self.settings.heartbeat_interval())
     }
 
-    /// A recognized leader, or a granted vote: the next campaign is an election timeout away.
+    /// A recognized leader: the next campaign is an election timeout away.
     pub(crate) fn heard_from_leader(&mut self) {
         self.wait_anew();
+        self.end_rest();
+        let now = self.now;
+        if let RoleState::Follower(following) = &mut self.role {
+            following.led_at = now;
+        }
+    }
+
+    /// The rest after stepping down is over.
+    pub(crate) fn end_rest(&mut self) {
         if let RoleState::Follower(following) = &mut self.role {
             following.campaign_not_before = None;
         }

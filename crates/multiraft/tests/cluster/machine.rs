@@ -21,6 +21,8 @@ pub struct Seen {
     pub bulk: HashMap<u64, Bytes>,
     pub installed: Vec<TermIndex>,
     pub failures: Vec<String>,
+    /// Bulk bytes wait at the gate.
+    pub gated: bool,
     /// Lets gated bulk writes through.
     pub gate: Arc<tokio::sync::Notify>,
     pub last: Option<TermIndex>,
@@ -74,7 +76,11 @@ impl StateMachine for Machine {
         bulk: Bytes,
     ) -> BoxFuture<'static, Result<(), StateMachineError>> {
         let seen = self.seen.clone();
-        let gate = bulk.starts_with(b"big-gate").then(|| seen.lock().gate.clone());
+        let gate = bulk.starts_with(b"big-gate").then(|| {
+            let mut seen = seen.lock();
+            seen.gated = true;
+            seen.gate.clone()
+        });
         let broken = bulk.starts_with(b"big-broken");
         Box::pin(async move {
             tokio::task::yield_now().await;

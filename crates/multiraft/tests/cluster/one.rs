@@ -284,6 +284,7 @@ async fn an_entry_is_in_the_log_only_with_its_bulk_bytes() {
         tokio::spawn(async move { raft.write(GROUP, request(call, message)).await })
     };
     let gated = write(1, "big-gate");
+    until("the bulk bytes wait", || node.machines.seen(GROUP).lock().gated).await;
     let behind = write(2, "behind");
     // The disk works meanwhile, so had the entry been handed over it would be there.
     for call in 0..10 {

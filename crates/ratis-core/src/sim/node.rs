@@ -73,6 +73,8 @@ pub(crate) struct Node {
     pub(crate) loaded: BTreeMap<usize, (u64, Vec<LogEntryProto>)>,
     /// The log was cut since its configurations were last looked at.
     pub(crate) truncated: bool,
+    /// A leader's snapshot may have told of a configuration that is not in the log yet.
+    pub(crate) told: bool,
     pub(crate) callers: BTreeMap<ReplyTo, Caller>,
     pub(crate) next_token: u64,
     /// This node's clock against the others'.
@@ -116,6 +118,7 @@ impl Node {
             applying: false,
             loaded: BTreeMap::new(),
             truncated: false,
+            told: false,
             callers: BTreeMap::new(),
             next_token: 0,
             clock_offset,
@@ -145,6 +148,7 @@ impl Node {
         self.applying = false;
         self.loaded.clear();
         self.truncated = false;
+        self.told = false;
         self.callers.clear();
         self.proposed.clear();
         self.pending_calls.clear();

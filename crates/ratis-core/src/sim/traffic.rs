@@ -115,6 +115,7 @@ impl World {
             Request::Vote(request) => Some(request.clone()),
             _ => None,
         };
+        self.nodes[to].told |= matches!(request, Request::Snapshot(_));
         let token = self.nodes[to].token(Caller { node: from, life, asked });
         self.with_core(to, |core, now| match request {
             Request::Vote(request) => core.vote_request(now, token, request),

@@ -410,10 +410,11 @@ impl World {
         Ok(())
     }
 
-    /// After its log was cut, a member goes by the last configuration that is left in it.
+    /// After its log was cut, a member goes by the last configuration that is left in it, unless a
+    /// snapshot told it of a later one.
     fn check_configuration(&mut self, node: usize) -> Result<(), String> {
         let it = &mut self.nodes[node];
-        if !std::mem::take(&mut it.truncated) {
+        if !std::mem::take(&mut it.truncated) || it.told {
             return Ok(());
         }
         let left = it.log.list.iter().rev().find_map(|entry| match &entry.log_entry_body {
@@ -421,9 +422,10 @@ impl World {
             _ => None,
         });
         match (left, &it.core) {
-            (Some((index, conf)), Some(core)) if core.configuration() != conf => {
-                Err(format!("membership: n{node} does not go by the configuration at {index}"))
-            }
+            (Some((index, conf)), Some(core)) if core.configuration() != conf => Err(format!(
+                "membership: n{node} does not go by the configuration at {index}: {:?}, not {conf:?}",
+                core.configuration()
+            )),
             _ => Ok(()),
         }
     }
