@@ -84,10 +84,7 @@ impl Right {
 /// # Errors
 /// PERMISSION_DENIED, or that a place does not exist.
 pub fn check(request: &OmRequest, ns: &Namespace<'_>, caller: &Caller<'_>) -> Result<(), Failure> {
-    if !ns.rules.acls_enforced {
-        return Ok(());
-    }
-    if !ns.rules.is_admin(caller) {
+    if ns.rules.acls_enforced && !ns.rules.is_admin(caller) {
         check_reserved(request, ns, caller)?;
     }
     let Some(gate) = Gate::new(ns, caller) else { return Ok(()) };
@@ -128,9 +125,6 @@ pub fn check_links(
     ns: &Namespace<'_>,
     caller: &Caller<'_>,
 ) -> Result<(), Failure> {
-    if !ns.rules.acls_enforced {
-        return Ok(());
-    }
     let Some(gate) = Gate::new(ns, caller) else { return Ok(()) };
     if let Some(args) = request.delete_keys_request.as_ref().and_then(|b| b.delete_keys.as_ref()) {
         gate.follow(&args.volume_name, &args.bucket_name)?;
@@ -156,8 +150,7 @@ pub fn denied_keys(
     ns: &Namespace<'_>,
     caller: &Caller<'_>,
 ) -> Result<Vec<String>, Failure> {
-    let gate = if ns.rules.acls_enforced { Gate::new(ns, caller) } else { None };
-    let Some(gate) = gate else { return Ok(Vec::new()) };
+    let Some(gate) = Gate::new(ns, caller) else { return Ok(Vec::new()) };
     let mut denied = Vec::new();
     for key in &args.keys {
         let need = on_name(&args.volume_name, &args.bucket_name, key, Right::Delete);
@@ -180,8 +173,7 @@ pub fn denied_renames(
     ns: &Namespace<'_>,
     caller: &Caller<'_>,
 ) -> Result<Vec<u32>, Failure> {
-    let gate = if ns.rules.acls_enforced { Gate::new(ns, caller) } else { None };
-    let Some(gate) = gate else { return Ok(Vec::new()) };
+    let Some(gate) = Gate::new(ns, caller) else { return Ok(Vec::new()) };
     let (volume, bucket) = (&args.volume_name, &args.bucket_name);
     let mut denied = Vec::new();
     for (at, pair) in (0..).zip(&args.rename_keys_map) {
@@ -201,8 +193,7 @@ pub fn denied_renames(
 /// # Errors
 /// PERMISSION_DENIED.
 pub fn check_list_all(ns: &Namespace<'_>, caller: &Caller<'_>) -> Result<(), Failure> {
-    let gate = if ns.rules.acls_enforced { Gate::new(ns, caller) } else { None };
-    match gate {
+    match Gate::new(ns, caller) {
         Some(gate) if !gate.standing(Right::List).unwrap_or(ns.rules.list_all_volumes) => {
             Err(gate.refusal(&on_volume("/", Right::List)))
         }

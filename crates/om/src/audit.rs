@@ -2,7 +2,7 @@
 
 use hadoop_rpc::server::{CallContext, RpcError};
 use om_proto::{KeyArgs, OmRequest, OmResponse, Type};
-use ozone_daemon::audit::Entry;
+use ozone_daemon::audit::{self, Entry};
 use prost::Message;
 
 use crate::metrics;
@@ -59,14 +59,7 @@ fn action(kind: i32) -> String {
     if let Some((_, action)) = ACTIONS.iter().find(|(other, _)| *other == kind) {
         return (*action).to_owned();
     }
-    let mut action = String::new();
-    for letter in kind.as_str_name().chars() {
-        if letter.is_ascii_uppercase() && !action.is_empty() {
-            action.push('_');
-        }
-        action.push(letter.to_ascii_uppercase());
-    }
-    action
+    audit::operation(kind.as_str_name())
 }
 
 fn parameters(request: &OmRequest) -> String {

@@ -96,6 +96,19 @@ impl AuditLog {
     }
 }
 
+/// The operation of a kind of request, as most audit logs of Ozone name it: `CreateVolume` →
+/// `CREATE_VOLUME`.
+pub fn operation(kind: &str) -> String {
+    let mut operation = String::with_capacity(kind.len() + 4);
+    for letter in kind.chars() {
+        if letter.is_ascii_uppercase() && !operation.is_empty() {
+            operation.push('_');
+        }
+        operation.push(letter.to_ascii_uppercase());
+    }
+    operation
+}
+
 /// Writes until the log is closed. What is buffered goes out when no more comes for a while.
 fn write(
     lines: &Receiver<(SystemTime, Entry)>,

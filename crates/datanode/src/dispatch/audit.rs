@@ -8,7 +8,7 @@ use hdds_proto::datanode::{
     BlockData, ContainerCommandRequestProto as Request, ContainerCommandResponseProto as Response,
     DatanodeBlockId, Type,
 };
-use ozone_daemon::audit::Entry;
+use ozone_daemon::audit::{self, Entry};
 
 /// The line for a command and its answer; `None` where there is to be none.
 pub fn entry(request: &Request, response: &Response) -> Option<Entry> {
@@ -24,7 +24,10 @@ pub fn entry(request: &Request, response: &Response) -> Option<Entry> {
     Some(Entry {
         user: "".into(),
         ip: "null".to_owned(),
-        operation: kind.map_or_else(|| format!("TYPE_{}", request.cmd_type), action),
+        operation: kind.map_or_else(
+            || format!("TYPE_{}", request.cmd_type),
+            |kind| audit::operation(kind.as_str_name()),
+        ),
         parameters: kind.map(|kind| parameters(kind, request)).unwrap_or_default(),
         failure,
     })
@@ -42,18 +45,6 @@ fn is_noted(kind: Type) -> bool {
             | Type::UpdateContainer
             | Type::DeleteBlock
     )
-}
-
-/// `CreateContainer` → `CREATE_CONTAINER`.
-fn action(kind: Type) -> String {
-    let mut action = String::new();
-    for letter in kind.as_str_name().chars() {
-        if letter.is_ascii_uppercase() && !action.is_empty() {
-            action.push('_');
-        }
-        action.push(letter.to_ascii_uppercase());
-    }
-    action
 }
 
 fn parameters(kind: Type, request: &Request) -> String {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hadoop_rpc::server::{CallContext, Placement, Protocol, RpcError};
 use hdds_proto::{block, container};
-use ozone_daemon::audit::{AuditLog, Entry};
+use ozone_daemon::audit::{self, AuditLog, Entry};
 use prost::Message;
 
 /// Keys of one deletion that its line names.
@@ -152,14 +152,7 @@ fn action(kind: &str) -> String {
     if let Some((_, action)) = ACTIONS.iter().find(|(other, _)| *other == kind) {
         return (*action).to_owned();
     }
-    let mut action = String::new();
-    for letter in kind.chars() {
-        if letter.is_ascii_uppercase() && !action.is_empty() {
-            action.push('_');
-        }
-        action.push(letter.to_ascii_uppercase());
-    }
-    action
+    audit::operation(kind)
 }
 
 #[cfg(test)]
