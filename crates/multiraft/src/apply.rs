@@ -2,11 +2,11 @@
 //!
 //! A group has no thread of its own for this: while there is work, one blocking task works the queue
 //! off, and ends when the queue is empty. A loop that has its own thread works off new entries itself,
-//! and leaves snapshots and what must be read from the log to a blocking task. So at most one call into the state machine's `apply`,
-//! `advance` and `take_snapshot` is under way.
+//! and leaves what may take long to a blocking task. So at most one call into the state machine's
+//! `apply` and `advance` is under way; snapshots have rules of their own (`snapshots.rs`).
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 
 use crate::group::{Event, Group, PendingWrite};
 use crate::retry_cache::{Key, Outcome, Waiter};
+use crate::snapshots::{Begin, SnapshotResult, SnapshotWaiter, Snapshots};
 use crate::state_machine::{Committed, StateMachineError};
 use crate::types::Reply;
 
@@ -33,9 +34,6 @@ const REPLAY_BYTES_MAX: usize = 4 << 20;
 
 /// Entries that wait in memory; what comes on top is read from the log when its turn comes.
 const QUEUED_ENTRIES_MAX: usize = 16_384;
-
-/// Where the answer to a request for a snapshot goes.
-pub(crate) type SnapshotWaiter = oneshot::Sender<Result<Option<TermIndex>, StateMachineError>>;
 
 /// Something to do in order.
 pub(crate) enum Job {
@@ -63,14 +61,13 @@ struct Queue {
 /// What only the running task touches.
 struct Worker {
     applied: Option<TermIndex>,
-    snapshot: Option<TermIndex>,
 }
 
 /// A group's queue of committed entries.
 pub(crate) struct Applier {
     group: Weak<Group>,
     reader: LogReader,
-    snapshot_after: Option<u64>,
+    snapshots: Snapshots,
     /// Whoever pushes entries works them off.
     here: bool,
     queue: Mutex<Queue>,
@@ -81,13 +78,13 @@ impl Applier {
     pub fn new(
         group: Weak<Group>,
         reader: LogReader,
-        snapshot_after: Option<u64>,
+        snapshots: Snapshots,
         durable: Option<TermIndex>,
         here: bool,
     ) -> Self {
-        let worker = Worker { applied: durable, snapshot: durable };
+        let worker = Worker { applied: durable };
         let (queue, worker) = (Mutex::default(), Mutex::new(worker));
-        Self { group, reader, snapshot_after, here, queue, worker }
+        Self { group, reader, snapshots, here, queue, worker }
     }
 
     /// Too much waits already: leave the entries in the log.
@@ -119,9 +116,9 @@ impl Applier {
     }
 
     /// Works the queue off; false if it stopped `briefly` before a job that may take long.
-    fn work(&self, briefly: bool) -> bool {
+    fn work(self: &Arc<Self>, briefly: bool) -> bool {
         let Some(group) = self.group.upgrade() else { return true };
-        let mut panicking = PanicGuard { group: &group, queue: &self.queue, armed: true };
+        let panicking = PanicGuard { group: &group, queue: &self.queue, armed: true };
         let mut worker = self.worker.lock();
         let mut done = true;
         loop {
@@ -131,7 +128,7 @@ impl Applier {
                     queue.running = false;
                     break;
                 };
-                if briefly && !matches!(job, Job::Entries(..)) {
+                if briefly && !self.is_brief(&job) {
                     queue.jobs.push_front(job);
                     done = false;
                     break;
@@ -143,19 +140,26 @@ impl Applier {
             };
             self.carry_out(&group, &mut worker, job);
         }
-        panicking.armed = false;
+        panicking.disarm();
         done
     }
 
-    fn carry_out(&self, group: &Group, worker: &mut Worker, job: Job) {
+    /// Whether a job may be worked off on a thread that others wait for.
+    fn is_brief(&self, job: &Job) -> bool {
+        match job {
+            Job::Entries(..) => true,
+            Job::Snapshot(..) => self.snapshots.beside,
+            Job::Stored(..) | Job::Reset(_) | Job::Stop { .. } => false,
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, group: &Arc<Group>, worker: &mut Worker, job: Job) {
         match job {
             Job::Entries(entries, writes) => {
                 let mut writes = VecDeque::from(writes);
                 worker.apply(group, entries, &mut writes);
-                if self.here {
-                    self.queue_snapshot(worker);
-                } else {
-                    self.snapshot_if_due(group, worker);
+                if let Some(after) = self.snapshots.due(worker.applied) {
+                    self.queue.lock().jobs.push_front(Job::Snapshot(after, None));
                 }
             }
             Job::Stored(from, to, writes) => {
@@ -167,7 +171,9 @@ impl Applier {
                         Ok(entries) if !entries.is_empty() => {
                             next += entries.len() as u64;
                             worker.apply(group, entries, &mut writes);
-                            self.snapshot_if_due(group, worker);
+                            if let Some(after) = self.snapshots.due(worker.applied) {
+                                self.snapshot(group, worker, after, None);
+                            }
                         }
                         Ok(_) => {
                             return group.send(Event::Broken("the log gave no entries".into()));
@@ -176,71 +182,90 @@ impl Applier {
                     }
                 }
             }
-            Job::Snapshot(gap, waiter) => {
-                let result = if worker.since_snapshot() < gap {
-                    Ok(worker.snapshot)
-                } else {
-                    worker.take_snapshot(group)
-                };
-                if let Some(waiter) = waiter {
-                    // Whoever asked may have gone.
-                    let _ = waiter.send(result);
-                }
-            }
+            Job::Snapshot(gap, waiter) => self.snapshot(group, worker, gap, waiter),
             Job::Reset(at) => {
+                self.snapshots.await_end();
                 worker.applied = Some(at);
-                worker.snapshot = Some(at);
+                self.snapshots.reset(at);
             }
             Job::Stop { snapshot, done } => {
-                if snapshot && worker.since_snapshot() > 0 {
-                    // An error was logged, and the log is replayed at the next start.
-                    let _ = worker.take_snapshot(group);
+                self.snapshots.await_end();
+                if snapshot && let Begin::Take = self.snapshots.begin(worker.applied, 1, &mut None)
+                {
+                    self.take_snapshot(group, worker.applied, None);
                 }
+                self.snapshots.close();
                 let _ = done.send(());
             }
         }
     }
 
-    /// A snapshot that is due is the next job.
-    fn queue_snapshot(&self, worker: &Worker) {
-        let due = self.snapshot_after.filter(|after| worker.since_snapshot() >= (*after).max(1));
-        if let Some(after) = due {
-            self.queue.lock().jobs.push_front(Job::Snapshot(after, None));
+    /// Takes a snapshot, or begins it, if `gap` entries were applied since the last.
+    fn snapshot(
+        self: &Arc<Self>,
+        group: &Arc<Group>,
+        worker: &Worker,
+        gap: u64,
+        mut waiter: Option<SnapshotWaiter>,
+    ) {
+        let applied = worker.applied;
+        match self.snapshots.begin(applied, gap, &mut waiter) {
+            Begin::Take if self.snapshots.beside => {
+                let (applier, group) = (self.clone(), group.clone());
+                tokio::task::spawn_blocking(move || {
+                    let guard = PanicGuard { group: &group, queue: &applier.queue, armed: true };
+                    applier.take_snapshot(&group, applied, waiter);
+                    guard.disarm();
+                });
+            }
+            Begin::Take => self.take_snapshot(group, applied, waiter),
+            Begin::Known(at) => answer(waiter, Ok(at)),
+            Begin::Later => {}
         }
     }
 
-    fn snapshot_if_due(&self, group: &Group, worker: &mut Worker) {
-        if self.snapshot_after.is_some_and(|after| worker.since_snapshot() >= after.max(1)) {
-            // An error was logged, and the next batch tries again.
-            let _ = worker.take_snapshot(group);
+    /// The snapshot that was begun when `applied` was applied.
+    fn take_snapshot(
+        self: &Arc<Self>,
+        group: &Group,
+        applied: Option<TermIndex>,
+        waiter: Option<SnapshotWaiter>,
+    ) {
+        // Whoever waits for its end must not wait for ever, whatever becomes of it.
+        let taken = catch_unwind(AssertUnwindSafe(|| group.machine.take_snapshot()));
+        let (result, panic) = match taken {
+            Ok(result) => (result, None),
+            Err(panic) => (Err(panicked()), Some(panic)),
+        };
+        match &result {
+            Ok(Some(at)) => group.send(Event::SnapshotTaken(*at)),
+            Ok(None) => {}
+            // The log is kept, and the next batch asks again.
+            Err(error) => tracing::warn!(group = %group.id, %error, "no snapshot was taken"),
+        }
+        for (gap, waiter) in self.snapshots.end(applied, &result) {
+            self.push(Job::Snapshot(gap, Some(waiter)));
+        }
+        answer(waiter, result);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
         }
     }
 }
 
+/// Whoever asked may have gone.
+fn answer(waiter: Option<SnapshotWaiter>, result: SnapshotResult) {
+    let _ = waiter.map(|waiter| waiter.send(result));
+}
+
+fn panicked() -> StateMachineError {
+    StateMachineError {
+        class: "java.lang.IllegalStateException".to_owned(),
+        message: "the state machine panicked while it took a snapshot".to_owned(),
+    }
+}
+
 impl Worker {
-    fn since_snapshot(&self) -> u64 {
-        let next = |at: Option<TermIndex>| at.map_or(0, |at| at.index + 1);
-        next(self.applied).saturating_sub(next(self.snapshot))
-    }
-
-    fn take_snapshot(&mut self, group: &Group) -> Result<Option<TermIndex>, StateMachineError> {
-        match group.machine.take_snapshot() {
-            Ok(at) => {
-                // Count from the place that was reached, so that a machine which is behind with its
-                // flushes is not asked again at once.
-                self.snapshot = self.applied;
-                if let Some(at) = at {
-                    group.send(Event::SnapshotTaken(at));
-                }
-                Ok(at)
-            }
-            Err(error) => {
-                tracing::warn!(group = %group.id, %error, "no snapshot was taken");
-                Err(error)
-            }
-        }
-    }
-
     fn apply(
         &mut self,
         group: &Group,
@@ -359,6 +384,12 @@ struct PanicGuard<'a> {
     group: &'a Group,
     queue: &'a Mutex<Queue>,
     armed: bool,
+}
+
+impl PanicGuard<'_> {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
 }
 
 impl Drop for PanicGuard<'_> {

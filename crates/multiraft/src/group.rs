@@ -18,11 +18,11 @@ use ratis_proto::common::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::apply::SnapshotWaiter;
 use crate::error::RaftError;
 use crate::gate::Gate;
 use crate::metrics::GroupMetrics;
 use crate::retry_cache::{Key, Known, Outcome, RetryCache, Waiter};
+use crate::snapshots::SnapshotWaiter;
 use crate::state_machine::{Context, StateMachine, StateMachineError};
 use crate::types::{ClientRequest, GroupId, GroupInfo, Leadership, Reply};
 

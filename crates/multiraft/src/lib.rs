@@ -42,6 +42,7 @@ mod metrics;
 mod open;
 mod retry_cache;
 mod settings;
+mod snapshots;
 pub mod state_machine;
 mod types;
 mod watches;

@@ -19,6 +19,7 @@ use crate::error::RaftError;
 use crate::group::{Bounds, Group};
 use crate::links::Links;
 use crate::retry_cache::RetryCache;
+use crate::snapshots::Snapshots;
 use crate::types::GroupId;
 
 /// A vote that is not answered within this share of the election timeout is lost.
@@ -101,10 +102,12 @@ pub(crate) fn open(
     if let Some(durable) = durable {
         group.show_applied(durable.index);
     }
+    let beside = group.machine.snapshots_beside_apply();
+    let snapshots = Snapshots::new(settings.snapshot_after_entries, beside, durable);
     let applier = Arc::new(Applier::new(
         Arc::downgrade(&group),
         log.reader().clone(),
-        settings.snapshot_after_entries,
+        snapshots,
         durable,
         settings.own_thread,
     ));

@@ -60,8 +60,9 @@ pub struct KnownReply {
     pub message: Bytes,
 }
 
-/// The replicated state. All calls for one group come from that group's threads; `apply`,
-/// `advance`, `take_snapshot` never overlap.
+/// The replicated state. All calls for one group come from that group's threads; `apply` and
+/// `advance` never overlap, nor does `take_snapshot` unless [`StateMachine::snapshots_beside_apply`]
+/// allows it.
 pub trait StateMachine: Send + Sync + 'static {
     /// The last entry whose effect is durable here: a restart replays what follows it. `None` when
     /// nothing is.
@@ -142,11 +143,17 @@ pub trait StateMachine: Send + Sync + 'static {
     }
 
     /// Makes everything applied so far durable and says up to where; the log before it may then be
-    /// purged. Called on the apply thread, by entry count, before a stop, and on request.
+    /// purged. Called by entry count, before a stop, and on request. Blocks on the disk.
     ///
     /// # Errors
     /// The log is kept.
     fn take_snapshot(&self) -> Result<Option<TermIndex>, StateMachineError>;
+
+    /// Whether [`Self::take_snapshot`] may run while entries are applied, so that nobody who writes
+    /// waits for it. Otherwise entries wait until it has ended.
+    fn snapshots_beside_apply(&self) -> bool {
+        false
+    }
 
     /// This follower is so far behind that the leader purged what it needs: fetch the leader's state
     /// (notification mode of `installSnapshot`). The result is where the installed state stands.

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 
 use bytes::Bytes;
 use om_proto::{BucketInfo, VolumeInfo};
@@ -30,6 +30,8 @@ pub(crate) use resident::Resident;
 const SCAN_CHUNK_ROWS: usize = 256;
 /// Rows of a flush that stay in memory until the next one, at most.
 const FLUSHED_ROWS_MAX: usize = 20_000;
+/// The same in bytes.
+const FLUSHED_BYTES_MAX: usize = 32 << 20;
 /// Keys known to be absent, per table and generation, at most.
 const ABSENT_KEYS_MAX: usize = 20_000;
 
@@ -91,13 +93,20 @@ type Rows = BTreeMap<Bytes, Row>;
 #[derive(Default)]
 struct Generation {
     tables: [RwLock<Rows>; tables::ALL.len()],
-    rows: AtomicUsize,
+    /// Below zero never, though counted up and down.
+    rows: AtomicIsize,
+    bytes: AtomicIsize,
     applied: Mutex<Option<Applied>>,
     /// Keys without a row when they were looked for: who makes a key asks twice, at least.
     absent: [RwLock<FxHashSet<Box<[u8]>>>; tables::ALL.len()],
 }
 
 impl Generation {
+    fn backlog(&self) -> Backlog {
+        let read = |count: &AtomicIsize| count.load(Ordering::Relaxed).max(0).cast_unsigned();
+        Backlog { rows: read(&self.rows), bytes: read(&self.bytes) }
+    }
+
     fn is_absent(&self, slot: usize, key: &[u8]) -> bool {
         if !tables::is_often_absent(slot) {
             return false;
@@ -123,6 +132,15 @@ struct Generations {
     /// The rows that were flushed last. The store has them, too; here they are found quicker, and
     /// what was just written is soon read or written again.
     flushed: Option<Arc<Generation>>,
+}
+
+/// What is applied and waits for a flush.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Backlog {
+    /// Rows, each counted once however often it changed.
+    pub rows: usize,
+    /// Bytes of their keys and newest values.
+    pub bytes: usize,
 }
 
 /// What one flush writes.
@@ -262,7 +280,8 @@ impl TableCache {
     pub fn apply(&self, at: Applied, changes: Vec<Change>) {
         let generations = self.generations.read();
         let current = &generations.current;
-        let mut added = 0_isize;
+        let (mut added, mut grown) = (0_isize, 0_isize);
+        let length = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len).cast_signed();
         for Change { slot, key, value, is_new, decoded } in changes {
             let resident =
                 (slot == tables::BUCKET.slot || slot == tables::VOLUME.slot).then(|| key.clone());
@@ -273,13 +292,18 @@ impl TableCache {
             match rows.get_mut(&key) {
                 // It came and went within this generation: the store need not know.
                 Some(row) if row.is_new && value.is_none() => {
-                    rows.remove(&key);
                     added -= 1;
+                    grown -= key.len().cast_signed() + length(&row.value);
+                    rows.remove(&key);
                 }
-                Some(row) => row.value = value,
+                Some(row) => {
+                    grown += length(&value) - length(&row.value);
+                    row.value = value;
+                }
                 None => {
-                    rows.insert(key, Row { value, is_new });
                     added += 1;
+                    grown += key.len().cast_signed() + length(&value);
+                    rows.insert(key, Row { value, is_new });
                 }
             }
             drop(rows);
@@ -292,17 +316,17 @@ impl TableCache {
                 self.volumes.forget(&key);
             }
         }
-        // Wraps like a signed number.
-        current.rows.fetch_add(added as usize, Ordering::Relaxed);
+        current.rows.fetch_add(added, Ordering::Relaxed);
+        current.bytes.fetch_add(grown, Ordering::Relaxed);
         *current.applied.lock() = Some(at);
     }
 
-    /// Rows waiting for a flush.
-    pub fn unflushed_rows(&self) -> usize {
+    /// What waits for a flush, or is being written.
+    pub fn backlog(&self) -> Backlog {
         let generations = self.generations.read();
-        let flushing = generations.flushing.as_ref();
-        generations.current.rows.load(Ordering::Relaxed)
-            + flushing.map_or(0, |generation| generation.rows.load(Ordering::Relaxed))
+        let (current, flushing) = (generations.current.backlog(), generations.flushing.as_ref());
+        let flushing = flushing.map(|generation| generation.backlog()).unwrap_or_default();
+        Backlog { rows: current.rows + flushing.rows, bytes: current.bytes + flushing.bytes }
     }
 
     /// Whether anything was applied since the last [`Self::begin_flush`].
@@ -345,10 +369,15 @@ impl TableCache {
     /// The rows handed out last are in the store.
     pub fn finish_flush(&self) {
         let mut generations = self.generations.write();
-        generations.flushed = generations
-            .flushing
-            .take()
-            .filter(|written| written.rows.load(Ordering::Relaxed) <= FLUSHED_ROWS_MAX);
+        let written = generations.flushing.take();
+        let kept = written.clone().filter(|rows| {
+            let Backlog { rows, bytes } = rows.backlog();
+            rows <= FLUSHED_ROWS_MAX && bytes <= FLUSHED_BYTES_MAX
+        });
+        let before = std::mem::replace(&mut generations.flushed, kept);
+        drop(generations);
+        // Many small pieces of memory: nobody waits while they are given back.
+        drop((before, written));
     }
 }
 

@@ -108,6 +108,11 @@ impl StateMachine for OmStateMachine {
             }),
         }
     }
+
+    /// The rows of a snapshot are those that were flushed when it began.
+    fn snapshots_beside_apply(&self) -> bool {
+        true
+    }
 }
 
 /// A replica that cannot apply must not go on: better down than different from the others.

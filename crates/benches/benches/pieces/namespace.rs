@@ -128,7 +128,7 @@ impl Om {
     }
 
     fn flush_if_much(&self) {
-        if self.cache.unflushed_rows() > UNFLUSHED_MAX {
+        if self.cache.backlog().rows > UNFLUSHED_MAX {
             self.flush();
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -10,7 +11,7 @@ use multiraft::{
     Committed, Context, GroupId, PeerId, StateMachine, StateMachineError, StateMachines, TermIndex,
     Transaction,
 };
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use ratis_proto::common::StateMachineLogEntryProto;
 
 /// What a machine has seen.
@@ -25,11 +26,47 @@ pub struct Seen {
     pub gated: bool,
     /// Lets gated bulk writes through.
     pub gate: Arc<tokio::sync::Notify>,
+    /// Where snapshots wait for the disk.
+    pub disk: Arc<SlowDisk>,
     pub last: Option<TermIndex>,
 }
 
+/// A disk that takes as long as a test wishes.
+#[derive(Default)]
+pub struct SlowDisk {
+    held: Mutex<bool>,
+    changed: Condvar,
+    waiting: AtomicUsize,
+}
+
+impl SlowDisk {
+    /// Whoever writes from now on waits, or nobody does any more.
+    pub fn hold(&self, held: bool) {
+        *self.held.lock() = held;
+        self.changed.notify_all();
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
+    fn pass(&self) {
+        let mut held = self.held.lock();
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        while *held {
+            self.changed.wait(&mut held);
+        }
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The group whose machine takes snapshots while it applies entries.
+pub const BESIDE: GroupId = GroupId::from_u128(0x00be_51de);
+
 pub struct Machine {
     pub seen: Arc<Mutex<Seen>>,
+    beside: bool,
     snapshot: PathBuf,
 }
 
@@ -135,14 +172,22 @@ impl StateMachine for Machine {
     }
 
     fn take_snapshot(&self) -> Result<Option<TermIndex>, StateMachineError> {
-        let seen = self.seen.lock();
-        let Some(at) = seen.last else { return Ok(None) };
-        let mut text = format!("{} {}\n", at.term, at.index);
-        for (index, message) in &seen.applied {
-            text.push_str(&format!("{index} {message}\n"));
-        }
+        let (at, text, disk) = {
+            let seen = self.seen.lock();
+            let Some(at) = seen.last else { return Ok(None) };
+            let mut text = format!("{} {}\n", at.term, at.index);
+            for (index, message) in &seen.applied {
+                text.push_str(&format!("{index} {message}\n"));
+            }
+            (at, text, seen.disk.clone())
+        };
+        disk.pass();
         std::fs::write(&self.snapshot, text).unwrap();
         Ok(Some(at))
+    }
+
+    fn snapshots_beside_apply(&self) -> bool {
+        self.beside
     }
 
     fn install_snapshot(
@@ -184,7 +229,11 @@ impl StateMachines for Machines {
     ) -> Result<Arc<dyn StateMachine>, StateMachineError> {
         let seen = Arc::new(Mutex::new(Seen::default()));
         self.groups.lock().insert(group, seen.clone());
-        Ok(Arc::new(Machine { seen, snapshot: directory.join("snapshot") }))
+        Ok(Arc::new(Machine {
+            seen,
+            beside: group == BESIDE,
+            snapshot: directory.join("snapshot"),
+        }))
     }
 
     fn removed(&self, group: GroupId) {

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use multiraft::RaftSettings;
 use uuid::Uuid;
 
+use crate::machine::BESIDE;
 use crate::node::{Node, until};
 
 const GROUP: Uuid = Uuid::from_u128(7);
@@ -18,8 +19,12 @@ fn own_thread(settings: &mut RaftSettings) {
 }
 
 async fn write_together(node: &Node, calls: std::ops::Range<u64>) {
+    write_to(node, GROUP, calls).await;
+}
+
+async fn write_to(node: &Node, group: Uuid, calls: std::ops::Range<u64>) {
     let names: Vec<_> = calls.map(|call| (call, format!("m{call}"))).collect();
-    let writes = names.iter().map(|(call, name)| node.write(GROUP, *call, name));
+    let writes = names.iter().map(|(call, name)| node.write(group, *call, name));
     for (reply, (_, name)) in join_all(writes).await.into_iter().zip(&names) {
         assert_eq!(reply.unwrap().message, format!("{name}!"));
     }
@@ -68,4 +73,56 @@ async fn a_ring_of_such_members_replicates_and_survives_its_leader() {
     for node in nodes {
         node.raft.shutdown().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_are_answered_while_a_snapshot_waits_for_the_disk() {
+    let root = tempfile::tempdir().unwrap();
+    let mut node = Node::start("one", root.path(), own_thread).await;
+    node.raft.add_group(BESIDE, vec![node.peer(0)]).await.unwrap();
+    node.lead(BESIDE).await;
+    let disk = node.machines.seen(BESIDE).lock().disk.clone();
+    disk.hold(true);
+    write_to(&node, BESIDE, 0..40).await;
+    until("a snapshot waits for the disk", || disk.waiting() == 1).await;
+    // Many times what makes a snapshot due; one is under way, and no other begins.
+    for round in 1..10 {
+        write_to(&node, BESIDE, round * 40..round * 40 + 40).await;
+    }
+    assert_eq!(disk.waiting(), 1);
+    // Who asks for one now gets one of all that was written.
+    let raft = node.raft.clone();
+    let asked = tokio::spawn(async move { raft.snapshot(BESIDE).await });
+    let applied = node.raft.info(BESIDE).unwrap().applied;
+    disk.hold(false);
+    let taken = asked.await.unwrap().unwrap().unwrap();
+    assert!(Some(taken.index) >= applied, "{taken} is behind {applied:?}");
+    write_to(&node, BESIDE, 1000..1010).await;
+    node.restart().await;
+    node.lead(BESIDE).await;
+    assert_eq!(node.applied(BESIDE).len(), 410);
+    node.raft.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_waits_for_the_snapshot_under_way() {
+    let root = tempfile::tempdir().unwrap();
+    let mut node = Node::start("one", root.path(), own_thread).await;
+    node.raft.add_group(BESIDE, vec![node.peer(0)]).await.unwrap();
+    node.lead(BESIDE).await;
+    let disk = node.machines.seen(BESIDE).lock().disk.clone();
+    disk.hold(true);
+    write_to(&node, BESIDE, 0..40).await;
+    until("a snapshot waits for the disk", || disk.waiting() == 1).await;
+    let raft = node.raft.clone();
+    let stopped = tokio::spawn(async move { raft.shutdown().await });
+    tokio::task::yield_now().await;
+    assert!(!stopped.is_finished());
+    disk.hold(false);
+    stopped.await.unwrap();
+    assert_eq!(disk.waiting(), 0);
+    node.start_again().await;
+    node.lead(BESIDE).await;
+    assert_eq!(node.applied(BESIDE).len(), 40);
+    node.raft.shutdown().await;
 }
