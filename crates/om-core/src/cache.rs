@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 
 use bytes::Bytes;
-use om_proto::{BucketInfo, VolumeInfo};
+use om_proto::{BucketInfo, DirectoryInfo, VolumeInfo};
 use ozone_db::{Batch, DbError, Range, Store};
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashSet;
@@ -24,7 +24,9 @@ use rustc_hash::FxHashSet;
 use crate::tables;
 
 mod resident;
+mod vacancies;
 pub(crate) use resident::Resident;
+pub(crate) use vacancies::Vacancies;
 
 /// Rows that a scan copies out of a generation at once.
 const SCAN_CHUNK_ROWS: usize = 256;
@@ -158,6 +160,9 @@ pub struct TableCache {
     /// Decoded: every request reads one of each.
     pub(crate) volumes: Resident<VolumeInfo>,
     pub(crate) buckets: Resident<BucketInfo>,
+    /// Decoded: who names a file in a tree names the folders above it.
+    pub(crate) directories: Resident<DirectoryInfo>,
+    pub(crate) vacancies: Vacancies,
     /// Whether any prefix may have ACLs: most clusters have none, and no key pays for looking.
     prefixes: AtomicBool,
 }
@@ -177,6 +182,8 @@ impl TableCache {
             generations: RwLock::default(),
             volumes: Resident::default(),
             buckets: Resident::default(),
+            directories: Resident::default(),
+            vacancies: Vacancies::default(),
         }
     }
 
@@ -283,8 +290,8 @@ impl TableCache {
         let (mut added, mut grown) = (0_isize, 0_isize);
         let length = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len).cast_signed();
         for Change { slot, key, value, is_new, decoded } in changes {
-            let resident =
-                (slot == tables::BUCKET.slot || slot == tables::VOLUME.slot).then(|| key.clone());
+            let resident = tables::is_resident(slot).then(|| key.clone());
+            let put = value.is_some().then(|| key.clone());
             if slot == tables::PREFIX.slot {
                 self.prefixes.store(true, Ordering::Release);
             }
@@ -307,13 +314,16 @@ impl TableCache {
                 }
             }
             drop(rows);
-            if let Some(key) = resident {
-                // After the new row is visible: who reads from now on keeps the new one.
-                match decoded {
-                    Some(bucket) => self.buckets.replace(&key, bucket),
-                    None => self.buckets.forget(&key),
-                }
-                self.volumes.forget(&key);
+            // After the new row is visible: who reads from now on keeps the new one.
+            if let Some(key) = put {
+                self.vacancies.put(slot, &key);
+            }
+            match (resident, decoded) {
+                (Some(key), Some(bucket)) => self.buckets.replace(&key, bucket),
+                (Some(key), None) if slot == tables::BUCKET.slot => self.buckets.forget(&key),
+                (Some(key), None) if slot == tables::VOLUME.slot => self.volumes.forget(&key),
+                (Some(key), None) => self.directories.forget(&key),
+                (None, _) => {}
             }
         }
         current.rows.fetch_add(added, Ordering::Relaxed);

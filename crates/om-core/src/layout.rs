@@ -110,8 +110,17 @@ pub struct Walk {
     pub missing: Vec<String>,
     /// Id of the deepest folder that exists; 0 in flat layouts.
     known_parent: u64,
-    /// ACLs of that folder, when it is not the bucket itself.
-    parent_acls: Option<Vec<OzoneAclInfo>>,
+    /// That folder, when it is not the bucket itself.
+    parent: Option<Parent>,
+}
+
+/// The deepest folder that exists.
+#[derive(Clone, Debug)]
+enum Parent {
+    /// Of a tree.
+    Folder(Arc<DirectoryInfo>),
+    /// Of a flat layout: its ACLs.
+    Marker(Vec<OzoneAclInfo>),
 }
 
 impl Bucket {
@@ -189,7 +198,7 @@ impl Bucket {
             leaf: Leaf::Free,
             missing: Vec::new(),
             known_parent: self.id(),
-            parent_acls: None,
+            parent: None,
         };
         let mut parts = name.split('/').peekable();
         let mut seen = 0;
@@ -203,20 +212,11 @@ impl Bucket {
                 continue;
             }
             let row = tables::path_key(self.volume_id, self.id(), walk.known_parent, part);
-            if let Some(folder) = ns.get(&tables::DIRECTORY, &row)? {
-                if is_leaf {
-                    walk.leaf = Leaf::Folder(folder_as_key(self.names(), folder, name, ns.rules));
-                } else {
-                    walk.known_parent = folder.object_id;
-                    walk.parent_acls = Some(folder.acls);
-                }
-                continue;
-            }
             if is_leaf {
-                if let Some(mut file) = ns.get(&tables::FILE, &row)? {
-                    name.clone_into(&mut file.key_name);
-                    walk.leaf = Leaf::File(file);
-                }
+                walk.leaf = self.leaf_in_tree(ns, name, &row)?;
+            } else if let Some(folder) = ns.directory(&row)? {
+                walk.known_parent = folder.object_id;
+                walk.parent = Some(Parent::Folder(folder));
             } else if ns.has(&tables::FILE, &row)? {
                 walk.leaf = Leaf::BelowFile(self.path_text(&name[..seen - 1]));
                 return Ok(walk);
@@ -227,13 +227,24 @@ impl Bucket {
         Ok(walk)
     }
 
+    /// What is at a row of a tree. Files are asked for more often, and no folder has the name of one.
+    fn leaf_in_tree(&self, ns: &Namespace<'_>, name: &str, row: &[u8]) -> Result<Leaf, Failure> {
+        if let Some(mut file) = ns.get(&tables::FILE, row)? {
+            name.clone_into(&mut file.key_name);
+            return Ok(Leaf::File(file));
+        }
+        let Some(folder) = ns.directory(row)? else { return Ok(Leaf::Free) };
+        let folder = Arc::unwrap_or_clone(folder);
+        Ok(Leaf::Folder(folder_as_key(self.names(), folder, name, ns.rules)))
+    }
+
     fn walk_flat(&self, ns: &Namespace<'_>, name: &str, folders: bool) -> Result<Walk, Failure> {
         let mut walk = Walk {
             name: name.to_owned(),
             leaf: Leaf::Free,
             missing: Vec::new(),
             known_parent: 0,
-            parent_acls: None,
+            parent: None,
         };
         if let Some(file) = ns.get(&tables::KEY, &self.flat_row(name))? {
             walk.leaf =
@@ -259,7 +270,7 @@ impl Bucket {
             }
             let marker = format!("{folder}/");
             if let Some(parent) = ns.get(&tables::KEY, &self.flat_row(&marker))? {
-                walk.parent_acls = Some(parent.acls);
+                walk.parent = Some(Parent::Marker(parent.acls));
                 break;
             }
             walk.missing.insert(0, marker);
@@ -374,7 +385,11 @@ impl Walk {
 
     /// ACLs that a new leaf may inherit from.
     pub fn parent_acls<'a>(&'a self, bucket: &'a Bucket) -> &'a [OzoneAclInfo] {
-        self.parent_acls.as_deref().unwrap_or(&bucket.info.acls)
+        match &self.parent {
+            Some(Parent::Folder(folder)) => &folder.acls,
+            Some(Parent::Marker(acls)) => acls,
+            None => &bucket.info.acls,
+        }
     }
 
     /// Writes the missing folders.

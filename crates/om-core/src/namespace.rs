@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use om_proto::{BucketInfo, OzoneAclInfo, Status, VolumeInfo};
+use om_proto::{BucketInfo, DirectoryInfo, OzoneAclInfo, Status, VolumeInfo};
 use ozone_db::{DbError, Range, prefix_end};
 use prost::Message;
 use rustc_hash::FxHashMap;
@@ -174,12 +174,28 @@ impl<'a> Namespace<'a> {
     /// # Errors
     /// The store failed.
     pub fn has_prefix(&self, slot: usize, prefix: &[u8]) -> Result<bool, DbError> {
+        if self.cache.vacancies.knows(slot, prefix) {
+            return Ok(false);
+        }
         let mut found = false;
         self.scan_prefix(slot, prefix, None, &mut |_, _| {
             found = true;
             ControlFlow::Break(())
         })?;
         Ok(found)
+    }
+
+    /// Looks whether any row's key begins with `prefix`, so that apply need not go over what was removed
+    /// there if it asks the same.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn foresee_prefix(&self, slot: usize, prefix: &[u8]) -> Result<(), DbError> {
+        let vacancies = &self.cache.vacancies;
+        let look = vacancies.begin(slot, prefix);
+        let found = self.has_prefix(slot, prefix);
+        vacancies.end(&look, matches!(found, Ok(false)));
+        found.map(drop)
     }
 
     /// The ACLs of the longest prefix of `row` that has some; `row` is `/<volume>/<bucket>/<key>`.
@@ -296,6 +312,14 @@ impl<'a> Namespace<'a> {
             rows.keep(version, key, row.clone());
         }
         Ok(row)
+    }
+
+    /// A folder of a tree.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(crate) fn directory(&self, key: &[u8]) -> Result<Option<Arc<DirectoryInfo>>, DbError> {
+        self.resident(&tables::DIRECTORY, &self.cache.directories, key)
     }
 
     /// Object id of a volume.

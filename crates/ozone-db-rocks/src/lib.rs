@@ -21,6 +21,16 @@ const TABLE_FORMAT_VERSION: i32 = 5;
 /// Bits per key of the bloom filters, as Ozone's.
 const BLOOM_BITS_PER_KEY: f64 = 10.0;
 
+/// What flushes and compactions wrote is sent to the disk in pieces of so many bytes, as in Ozone: a
+/// sync of a whole file at once holds up those of the Raft log.
+const BYTES_PER_SYNC: u64 = 1 << 20;
+/// Removed rows that a scan steps over in memory before what is in memory goes to disk...
+const MARKS_PER_SCAN_MAX: u32 = 10_000;
+/// ...and of so many rows in a file, one beside the other...
+const MARKS_WINDOW: usize = 4_096;
+/// ...this many that are marks of removed ones have it compacted soon: whoever lists goes over them.
+const MARKS_PER_WINDOW_MAX: usize = 2_048;
+
 /// Properties of RocksDB that are shown as metrics, of each table and in sum (`RocksDBStoreMetrics`).
 const GAUGES: [&str; 13] = [
     "block-cache-capacity",
@@ -274,6 +284,7 @@ fn options(settings: &RocksSettings) -> Options {
     options.set_keep_log_file_num(3);
     options.set_max_log_file_size(8 << 20);
     options.set_max_total_wal_size(256 << 20);
+    options.set_bytes_per_sync(BYTES_PER_SYNC);
     options
 }
 
@@ -290,6 +301,8 @@ fn family(settings: &RocksSettings, table: &BlockBasedOptions) -> Options {
     options.set_block_based_table_factory(table);
     options.set_compression_type(DBCompressionType::Snappy);
     options.set_write_buffer_size(settings.write_buffer_bytes);
+    options.set_memtable_op_scan_flush_trigger(MARKS_PER_SCAN_MAX);
+    options.add_compact_on_deletion_collector_factory(MARKS_WINDOW, MARKS_PER_WINDOW_MAX, 0.0);
     options
 }
 
@@ -359,6 +372,42 @@ mod tests {
         let forgotten = store.updates_since(1, u64::MAX, u64::MAX);
         assert!(matches!(forgotten, Err(UpdatesError::TooOld { wanted: 1, .. })), "{forgotten:?}");
         assert_eq!(store.updates_since(4, u64::MAX, u64::MAX).unwrap().last, Some(5));
+    }
+
+    #[test]
+    fn marks_of_removed_rows_go_away_by_themselves_once_a_scan_met_them() {
+        const ROWS: u32 = 4 * MARKS_PER_SCAN_MAX;
+        let dir = tempfile::tempdir().unwrap();
+        let settings = RocksSettings::default();
+        let store = RocksStore::open(&dir.path().join("x.db"), &["a"], &settings).unwrap();
+        let key = |n: u32| n.to_be_bytes().to_vec();
+        let mut batch = Batch::default();
+        (0..ROWS).for_each(|n| batch.put("a", key(n), "value"));
+        store.write(batch, Durability::Logged).unwrap();
+        store.flush().unwrap();
+        let mut batch = Batch::default();
+        (0..ROWS).for_each(|n| batch.delete("a", key(n)));
+        store.write(batch, Durability::Logged).unwrap();
+        let scan = || {
+            let visit = &mut |_: &[u8], _: &[u8]| ControlFlow::Break(());
+            store.visit("a", Range::ALL, visit).unwrap();
+        };
+        scan();
+        // RocksDB notices with one write, begins with the next, and works on in the background.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        for _ in 0..2 {
+            let mut batch = Batch::default();
+            batch.delete("a", key(0));
+            store.write(batch, Durability::Logged).unwrap();
+        }
+        let bytes = || {
+            let gauges = store.gauges();
+            gauges.into_iter().find(|(name, _)| name == "a_live_sst_files_size").unwrap().1
+        };
+        while bytes() > 0 {
+            assert!(std::time::Instant::now() < deadline, "{} bytes of marks are left", bytes());
+            std::thread::yield_now();
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 
-/// Rows kept at most; beyond that all are dropped and come back as they are read.
-const ROWS_MAX: usize = 100_000;
+/// Rows kept at most, some tens of megabytes; beyond that all are dropped and come back as they are read.
+const ROWS_MAX: usize = 50_000;
 
 /// Decoded rows of one table. A row is dropped when it changes and read again by who needs it next.
 pub(crate) struct Resident<V> {

@@ -2,6 +2,7 @@
 
 mod acls;
 mod buckets;
+mod costs;
 mod files;
 mod golden;
 mod keys;

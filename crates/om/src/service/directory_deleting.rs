@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use om_core::Namespace;
 use om_core::deletion::TreeWalk;
-use om_proto::{OmRequest, PurgeDirectoriesRequest, Type};
+use om_proto::{OmRequest, Type};
 use tokio_util::sync::CancellationToken;
 
 use super::Stopped;
@@ -41,7 +40,11 @@ async fn round(
     let mut moved = 0;
     while left > 0 && !stop.is_cancelled() {
         let begun = Instant::now();
-        let Some(plan) = next(service, walk, left.min(ROWS_PER_REQUEST_MAX)).await? else { break };
+        let (limit, mut ahead) = (left.min(ROWS_PER_REQUEST_MAX), walk.clone());
+        let looked = service.plan(move |ns| ahead.next(ns, limit).map(|plan| (ahead, plan)));
+        let (ahead, plan) = looked.await?;
+        *walk = ahead;
+        let Some(plan) = plan else { break };
         let parts = [
             plan.deleted_path.iter().filter(|path| path.deleted_dir.is_some()).count(),
             plan.deleted_path.iter().map(|path| path.mark_deleted_sub_dirs.len()).sum(),
@@ -63,21 +66,4 @@ async fn round(
         tokio::time::sleep(begun.elapsed().min(PAUSE_MAX)).await;
     }
     Ok(moved)
-}
-
-/// The next step. It reads the disk, therefore not on the async runtime.
-async fn next(
-    service: &Arc<Service>,
-    walk: &mut TreeWalk,
-    limit: usize,
-) -> Result<Option<PurgeDirectoriesRequest>, Stopped> {
-    let service = service.clone();
-    let mut ahead = walk.clone();
-    let planned = tokio::task::spawn_blocking(move || {
-        let namespace = Namespace::new(&service.cache, &service.settings.rules);
-        ahead.next(&namespace, limit).map(|plan| (ahead, plan))
-    });
-    let (ahead, plan) = planned.await??;
-    *walk = ahead;
-    Ok(plan)
 }

@@ -49,11 +49,8 @@ async fn round(service: &Arc<Service>, stop: &CancellationToken) -> Result<usize
     let mut purged = 0;
     while left > 0 && !stop.is_cancelled() {
         let begun = Instant::now();
-        // It reads the disk, therefore not on the async runtime.
-        let (reader, from) = (service.clone(), start);
-        let limit = left.min(KEYS_PER_REQUEST_MAX);
-        let read = tokio::task::spawn_blocking(move || next_rows(&reader, &from, limit));
-        let rows = read.await??;
+        let (from, limit) = (start, left.min(KEYS_PER_REQUEST_MAX));
+        let rows = service.plan(move |ns| next_rows(ns, &from, limit)).await?;
         let Some(last) = rows.last() else { break };
         start = last.row.clone().into_bytes();
         start.push(0);
@@ -65,12 +62,11 @@ async fn round(service: &Arc<Service>, stop: &CancellationToken) -> Result<usize
 }
 
 /// The next rows, up to the limit of one request.
-fn next_rows(service: &Service, start: &[u8], limit: usize) -> Result<Vec<Deleted>, DbError> {
-    let namespace = Namespace::new(&service.cache, &service.settings.rules);
+fn next_rows(ns: &Namespace<'_>, start: &[u8], limit: usize) -> Result<Vec<Deleted>, DbError> {
     let mut rows = Vec::new();
     let mut blocks = 0;
     let mut broken = None;
-    namespace.scan_prefix(tables::DELETED.slot, b"", Some(start), &mut |row, value| {
+    ns.scan_prefix(tables::DELETED.slot, b"", Some(start), &mut |row, value| {
         let decoded = tables::DELETED.decode(row, value.to_vec().into());
         match (decoded, String::from_utf8(row.to_vec())) {
             (Ok(info), Ok(row)) => {

@@ -6,9 +6,14 @@ pub mod open_key_cleanup;
 pub mod trash;
 pub mod upload_cleanup;
 
+use std::sync::Arc;
+
 use hadoop_rpc::server::RpcError;
+use om_core::Namespace;
 use om_proto::Status;
 use ozone_db::DbError;
+
+use crate::server::Service;
 
 /// Why a round ended early; the next one tries again.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +30,19 @@ pub(crate) enum Stopped {
     Task(#[from] tokio::task::JoinError),
 }
 
-impl crate::server::Service {
+impl Service {
+    /// What to do next. Looking for it reads the disk, therefore it does not happen on the async runtime.
+    pub(crate) async fn plan<T: Send + 'static>(
+        self: &Arc<Self>,
+        look: impl FnOnce(&Namespace<'_>) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let service = self.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            look(&Namespace::new(&service.cache, &service.settings.rules))
+        });
+        Ok(looked.await??)
+    }
+
     /// A write of the OM itself that must not be refused.
     pub(crate) async fn must_write(&self, request: om_proto::OmRequest) -> Result<(), Stopped> {
         let reply = self.write_own(request).await?;

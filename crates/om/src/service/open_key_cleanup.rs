@@ -1,8 +1,9 @@
 //! Gives up keys that were opened long ago and never committed (`OpenKeyCleanupService`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use om_core::{Namespace, deletion};
+use om_core::deletion;
 use om_proto::{OmRequest, Type};
 use tokio_util::sync::CancellationToken;
 
@@ -21,14 +22,9 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     }
 }
 
-async fn round(service: &Service) -> Result<usize, Stopped> {
-    let settings = &service.settings;
-    let age = u64::try_from(settings.open_key_expiry.as_millis()).unwrap_or(u64::MAX);
-    let plans = {
-        let namespace = Namespace::new(&service.cache, &settings.rules);
-        let before = now_ms().saturating_sub(age);
-        deletion::expired_open_keys(&namespace, before, settings.open_key_cleanup_limit)?
-    };
+async fn round(service: &Arc<Service>) -> Result<usize, Stopped> {
+    let (before, limit) = limits(service, service.settings.open_key_expiry);
+    let plans = service.plan(move |ns| deletion::expired_open_keys(ns, before, limit)).await?;
     let metrics = &service.metrics.open_keys;
     let mut expired = close_abandoned(service).await?;
     metrics.hsync_cleaned.add(expired as u64);
@@ -54,15 +50,16 @@ async fn round(service: &Service) -> Result<usize, Stopped> {
     Ok(expired)
 }
 
+/// When what expires now was touched last (ms since 1970), and how much a round takes.
+fn limits(service: &Service, age: Duration) -> (u64, usize) {
+    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    (now_ms().saturating_sub(age), service.settings.open_key_cleanup_limit)
+}
+
 /// Closes files whose writer went away after an hsync, as far as they are visible.
-async fn close_abandoned(service: &Service) -> Result<usize, Stopped> {
-    let settings = &service.settings;
-    let age = u64::try_from(settings.lease_hard_limit.as_millis()).unwrap_or(u64::MAX);
-    let commits = {
-        let namespace = Namespace::new(&service.cache, &settings.rules);
-        let before = now_ms().saturating_sub(age);
-        deletion::abandoned_files(&namespace, before, settings.open_key_cleanup_limit)?
-    };
+async fn close_abandoned(service: &Arc<Service>) -> Result<usize, Stopped> {
+    let (before, limit) = limits(service, service.settings.lease_hard_limit);
+    let commits = service.plan(move |ns| deletion::abandoned_files(ns, before, limit)).await?;
     let count = commits.len();
     for commit in commits {
         // A refusal means that the writer came back or the file went away.

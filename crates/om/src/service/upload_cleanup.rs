@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use om_core::{Namespace, deletion};
+use om_core::deletion;
 use om_proto::{OmRequest, Type};
 use tokio_util::sync::CancellationToken;
 
@@ -22,14 +22,11 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     }
 }
 
-async fn round(service: &Service) -> Result<usize, Stopped> {
+async fn round(service: &Arc<Service>) -> Result<usize, Stopped> {
     let settings = &service.settings;
     let age = u64::try_from(settings.upload_expiry.as_millis()).unwrap_or(u64::MAX);
-    let plan = {
-        let namespace = Namespace::new(&service.cache, &settings.rules);
-        let before = now_ms().saturating_sub(age);
-        deletion::expired_uploads(&namespace, before, settings.upload_cleanup_parts_limit)?
-    };
+    let (before, limit) = (now_ms().saturating_sub(age), settings.upload_cleanup_parts_limit);
+    let plan = service.plan(move |ns| deletion::expired_uploads(ns, before, limit)).await?;
     let Some(plan) = plan else { return Ok(0) };
     let metrics = &service.metrics.uploads;
     metrics.requests.inc();

@@ -11,9 +11,19 @@ use crate::tables;
 impl Write for DeleteBucketRequest {
     fn prepare(
         &mut self,
-        _: &Namespace<'_>,
+        ns: &Namespace<'_>,
         _: &Caller<'_>,
     ) -> Result<Option<BlocksWanted>, Failure> {
+        match ns.bucket(&self.volume_name, &self.bucket_name) {
+            Ok(bucket) => {
+                for (slot, prefix) in contents(&bucket) {
+                    ns.foresee_prefix(slot, &prefix)?;
+                }
+            }
+            // Apply says it in its own words.
+            Err(Failure::Refused(_)) => {}
+            Err(failure) => return Err(failure),
+        }
         Ok(None)
     }
 
@@ -58,13 +68,22 @@ impl Write for DeleteBucketRequest {
 }
 
 fn is_empty(ns: &Namespace<'_>, bucket: &Bucket) -> Result<bool, Failure> {
+    for (slot, prefix) in contents(bucket) {
+        if ns.has_prefix(slot, &prefix)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Tables in which rows of the bucket may be, and what those begin with.
+fn contents(bucket: &Bucket) -> Vec<(usize, Vec<u8>)> {
     if bucket.info.source_bucket.is_some() {
-        return Ok(true);
+        return Vec::new();
     }
     if !bucket.layout.is_tree() {
-        return Ok(!ns.has_prefix(tables::KEY.slot, &bucket.flat_row(""))?);
+        return vec![(tables::KEY.slot, bucket.flat_row(""))];
     }
     let tree = tables::bucket_tree(bucket.volume_id, bucket.id());
-    Ok(!ns.has_prefix(tables::FILE.slot, &tree)?
-        && !ns.has_prefix(tables::DIRECTORY.slot, &tree)?)
+    vec![(tables::FILE.slot, tree.clone()), (tables::DIRECTORY.slot, tree)]
 }

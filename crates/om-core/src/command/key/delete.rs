@@ -12,6 +12,9 @@ use crate::namespace::{At, Namespace};
 use crate::quota;
 use crate::tables;
 
+/// Tables in which children of a folder of a tree are.
+const CHILDREN: [usize; 2] = [tables::FILE.slot, tables::DIRECTORY.slot];
+
 impl Write for DeleteKeyRequest {
     fn prepare(
         &mut self,
@@ -20,9 +23,19 @@ impl Write for DeleteKeyRequest {
     ) -> Result<Option<BlocksWanted>, Failure> {
         names::check_not_snapshot(&self.key_args.key_name, "delete")?;
         let bucket = super::prepare_existing(&mut self.key_args, ns, caller)?;
+        if !bucket.layout.is_tree() {
+            return Ok(None);
+        }
         let name = &self.key_args.key_name;
-        if bucket.layout.is_tree() && matches!(bucket.walk(ns, name, true)?.leaf, Leaf::Free) {
-            return Err(status::not_in_tree(&bucket, name));
+        match bucket.walk(ns, name, true)?.leaf {
+            Leaf::Free => return Err(status::not_in_tree(&bucket, name)),
+            Leaf::Folder(folder) if !self.key_args.recursive.unwrap_or(false) => {
+                let below = bucket.rows_below(folder.object_id.unwrap_or(0));
+                for slot in CHILDREN {
+                    ns.foresee_prefix(slot, &below)?;
+                }
+            }
+            Leaf::Folder(_) | Leaf::File(_) | Leaf::BelowFile(_) => {}
         }
         Ok(None)
     }
@@ -112,6 +125,10 @@ fn has_children(ns: &Namespace<'_>, bucket: &Bucket, folder: &KeyInfo) -> Result
         return Ok(false);
     }
     let below = bucket.rows_below(folder.object_id.unwrap_or(0));
-    Ok(ns.has_prefix(tables::FILE.slot, &below)?
-        || ns.has_prefix(tables::DIRECTORY.slot, &below)?)
+    for slot in CHILDREN {
+        if ns.has_prefix(slot, &below)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
