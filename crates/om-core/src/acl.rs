@@ -13,6 +13,11 @@ pub const ALL: &[u8] = &[0x80];
 /// `ozone.om.group.rights`.
 pub const READ_LIST: &[u8] = &[0x09];
 
+/// What prepare puts in front of the ACLs of a request: the caller's and his group's.
+const OWN_MAX: usize = 2;
+/// Rights of more bytes belong to no right (`OzoneAcl.fromProtobuf`).
+const RIGHTS_BYTES_MAX: usize = 4;
+
 /// What a user gets on what he makes (`ozone.om.user.rights`).
 pub fn of_user(user: &str) -> OzoneAclInfo {
     access(OzoneAclType::User, user, ALL)
@@ -33,12 +38,13 @@ fn access(kind: OzoneAclType, name: &str, rights: &'static [u8]) -> OzoneAclInfo
 }
 
 /// ACLs of a new key: the user's own, those of the request (prepare put the group's first), and the
-/// default ones of its folder or bucket.
+/// default ones of its folder or bucket. Those of the request stand beside the user's own, even for
+/// the same grantee (`OMKeyRequest.getAclsForKey`).
 pub fn of_key(user: &str, args: &KeyArgs, parent: &[OzoneAclInfo]) -> Vec<OzoneAclInfo> {
     let mut acls = Vec::with_capacity(args.acls.len() + 1);
-    add(&mut acls, of_user(user));
+    acls.push(of_user(user));
     for acl in &args.acls {
-        add(&mut acls, acl.clone());
+        push_new(&mut acls, acl);
     }
     inherit(&mut acls, parent, OzoneAclScope::Access);
     acls
@@ -63,15 +69,27 @@ pub fn of_key_in(
     })
 }
 
-/// ACLs of a new folder: default ones stay default ones.
+/// ACLs of a new folder: default ones stay default ones, and come before those of the request
+/// (`OMKeyRequest.getAclsForDir`).
 pub fn of_folder(user: &str, args: &KeyArgs, parent: &[OzoneAclInfo]) -> Vec<OzoneAclInfo> {
     let mut acls = Vec::with_capacity(args.acls.len() + 1);
-    add(&mut acls, of_user(user));
-    for acl in &args.acls {
-        add(&mut acls, acl.clone());
+    acls.push(of_user(user));
+    let is_own = |acl: &&OzoneAclInfo| **acl == of_user(user) || **acl == of_group(&acl.name);
+    let own = args.acls.iter().take_while(is_own).count().min(OWN_MAX);
+    for acl in &args.acls[..own] {
+        push_new(&mut acls, acl);
     }
     inherit(&mut acls, parent, OzoneAclScope::Default);
+    for acl in &args.acls[own..] {
+        push_new(&mut acls, acl);
+    }
     acls
+}
+
+fn push_new(acls: &mut Vec<OzoneAclInfo>, acl: &OzoneAclInfo) {
+    if !acls.contains(acl) {
+        acls.push(acl.clone());
+    }
 }
 
 /// Adds one unless the same is there; rights of the same grantee are united.
@@ -89,6 +107,38 @@ pub fn add(acls: &mut Vec<OzoneAclInfo>, acl: OzoneAclInfo) {
         rights.iter_mut().zip(&acl.rights).for_each(|(mine, theirs)| *mine |= theirs);
         same.rights = rights.into();
     }
+}
+
+/// The message of the `IllegalArgumentException` for an ACL whose grantee or rights cannot be
+/// (`OzoneAcl.validateNameAndType`): a Java Ozone Manager could not read a row with it.
+pub fn fault(acl: &OzoneAclInfo) -> Option<String> {
+    let kind = acl.r#type();
+    if acl.rights.len() > RIGHTS_BYTES_MAX {
+        return Some(format!("Expected at most 4 bytes but got {}", acl.rights.len()));
+    }
+    match kind {
+        OzoneAclType::User if acl.name.is_empty() => Some("user name is required".to_owned()),
+        OzoneAclType::Group if acl.name.is_empty() => Some("group name is required".to_owned()),
+        OzoneAclType::World | OzoneAclType::Anonymous
+            if !["", "WORLD", "ANONYMOUS"].contains(&acl.name.as_str()) =>
+        {
+            Some(format!("Expected name {}, but was: {}", kind.as_str_name(), acl.name))
+        }
+        _ => None,
+    }
+}
+
+/// Spells an ACL as the Java Ozone Manager stores it: everybody has one name, and rights are one byte,
+/// or two where the second is not 0.
+pub fn settle(acl: &mut OzoneAclInfo) {
+    if matches!(acl.r#type(), OzoneAclType::World | OzoneAclType::Anonymous) {
+        acl.name = acl.r#type().as_str_name().to_owned();
+    }
+    acl.rights = match *acl.rights {
+        [] => Bytes::from_static(&[0]),
+        [_] => return,
+        [_, second, ..] => acl.rights.slice(..1 + usize::from(second != 0)),
+    };
 }
 
 /// Takes rights away from a grantee; without any he leaves the list.

@@ -17,6 +17,7 @@ use crate::acl;
 use crate::error::{Failure, OmError};
 use crate::names;
 use crate::namespace::{At, Namespace};
+use crate::replication;
 use crate::rules::Rules;
 use crate::tables::{self, Table};
 
@@ -317,7 +318,7 @@ pub fn folder_as_key(
         is_file: Some(false),
         ..KeyInfo::default()
     };
-    crate::replication::write_to(rules.default_replication, &mut key);
+    replication::write_to(rules.default_replication, &mut key);
     key
 }
 
@@ -451,12 +452,12 @@ impl Walk {
     }
 }
 
+/// Metadata of the request are the key's, not its folders'.
 fn new_folder(args: &KeyArgs, acls: Vec<OzoneAclInfo>, at: At) -> DirectoryInfo {
     let now = args.modification_time.unwrap_or(0);
     DirectoryInfo {
         creation_time: now,
         modification_time: now,
-        metadata: args.metadata.clone(),
         acls,
         update_id: at.index,
         owner_name: args.owner_name.clone(),
@@ -483,7 +484,6 @@ fn marker(
         creation_time: now,
         modification_time: now,
         latest_version: Some(0),
-        metadata: args.metadata.clone(),
         acls,
         object_id: Some(id),
         update_id: Some(at.index),
@@ -492,6 +492,9 @@ fn marker(
         owner_name: args.owner_name.clone(),
         ..KeyInfo::default()
     };
-    crate::replication::write_to(rules.default_replication, &mut key);
+    let wish =
+        replication::from_proto(args.r#type, args.factor, args.ec_replication_config.as_ref());
+    let replication = wish.ok().flatten().unwrap_or(rules.default_replication);
+    replication::write_to(replication, &mut key);
     key
 }

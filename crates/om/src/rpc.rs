@@ -42,7 +42,7 @@ impl Protocol for OzoneManagerProtocol {
         _method: &str,
         request: Bytes,
     ) -> Result<Bytes, RpcError> {
-        let request = parse(request)?;
+        let mut request = parse(request)?;
         if let Some(message) = command::volume::malformed(&request) {
             return Err(RpcError::new("java.lang.IllegalStateException", message));
         }
@@ -50,7 +50,7 @@ impl Protocol for OzoneManagerProtocol {
             let message = "This operation is not supported.";
             return Err(RpcError::new("java.lang.UnsupportedOperationException", message));
         }
-        if let Some(message) = command::acl::malformed(&request) {
+        if let Some(message) = command::acl::malformed(&mut request) {
             return Err(RpcError::new("java.lang.IllegalArgumentException", message));
         }
         if let Some(message) = updates::malformed(&request) {

@@ -43,10 +43,47 @@ fn new_prefix(ns: &Namespace<'_>, bucket: &Bucket, row: &[u8]) -> Result<PrefixI
     Ok(PrefixInfo { name, acls, ..PrefixInfo::default() })
 }
 
-/// A path too short for what it is to name, which the genuine server refuses by an
-/// `IllegalArgumentException` of its RPC layer (`OzoneObjInfo.fromProtobuf`): the message of that
-/// exception.
-pub fn malformed(request: &OmRequest) -> Option<String> {
+/// The ACLs that a request brings.
+fn brought(request: &mut OmRequest) -> Vec<&mut OzoneAclInfo> {
+    let mut acls: Vec<&mut OzoneAclInfo> = Vec::new();
+    macro_rules! take {
+        ($($field:ident . $($path:ident).+,)*) => {
+            $(acls.extend(request.$field.iter_mut().flat_map(|body| body.$($path).+.iter_mut()));)*
+        };
+    }
+    take! {
+        set_acl_request.acl,
+        create_volume_request.volume_info.volume_acls,
+        create_bucket_request.bucket_info.acls,
+        create_key_request.key_args.acls,
+        create_file_request.key_args.acls,
+        create_directory_request.key_args.acls,
+        initiate_multi_part_upload_request.key_args.acls,
+    }
+    acls.extend(request.add_acl_request.as_mut().map(|body| &mut body.acl));
+    acls.extend(request.remove_acl_request.as_mut().map(|body| &mut body.acl));
+    acls.extend(request.check_volume_access_request.as_mut().map(|body| &mut body.user_acl));
+    acls
+}
+
+/// What the genuine server refuses by an `IllegalArgumentException` of its RPC layer, or dies of: the
+/// message of that exception. The ACLs of other requests become as they are stored.
+pub fn malformed(request: &mut OmRequest) -> Option<String> {
+    if let Some(message) = malformed_path(request) {
+        return Some(message);
+    }
+    for acl in brought(request) {
+        let fault = crate::acl::fault(acl);
+        if fault.is_some() {
+            return fault;
+        }
+        crate::acl::settle(acl);
+    }
+    None
+}
+
+/// A path too short for what it is to name (`OzoneObjInfo.fromProtobuf`).
+fn malformed_path(request: &OmRequest) -> Option<String> {
     let object = None
         .or(request.get_acl_request.as_ref().map(|body| &body.obj))
         .or(request.add_acl_request.as_ref().map(|body| &body.obj))
@@ -135,6 +172,11 @@ impl Owner {
             Self::Key { key, .. } => &key.acls,
             Self::Prefix(info) => &info.acls,
         }
+    }
+
+    /// Whether it is a prefix without a row.
+    fn is_new(&self) -> bool {
+        matches!(self, Self::Prefix(info) if info.object_id.is_none())
     }
 
     /// Whether it stays as it is without an edit: a volume's answer is a success all the same.

@@ -52,6 +52,19 @@ fn prepare_existing(
     Ok(bucket)
 }
 
+/// [`prepare_existing`] for requests that refuse names that no key can have
+/// (`OMClientRequest.validateAndNormalizeKey`).
+fn prepare_existing_checked(
+    args: &mut KeyArgs,
+    ns: &Namespace<'_>,
+    caller: &Caller<'_>,
+) -> Result<Bucket, Failure> {
+    let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
+    args.key_name = bucket.new_key_name(&args.key_name)?;
+    stamp(args, &bucket, caller);
+    Ok(bucket)
+}
+
 /// If-Match on the ETag of an existing key.
 pub(crate) fn check_etag(args: &KeyArgs, existing: Option<&KeyInfo>) -> Result<(), OmError> {
     let Some(expected) = &args.expected_e_tag else { return Ok(()) };

@@ -23,7 +23,7 @@ pub fn opened(answer: &OmResponse) -> Open {
 }
 
 /// Creates and commits a key of one block.
-pub async fn put(t: &mut Transcript, at: At, key: &str, size: u64) {
+pub async fn put(t: &mut Transcript, at: At<'_>, key: &str, size: u64) {
     let args = KeyArgs { data_size: Some(size), ..at.args(key) };
     let open = opened(&t.must(&format!("put {key}: create"), create_key(args.clone())).await);
     let blocks = open.blocks.into_iter().map(|block| KeyLocation { length: size, ..block });
@@ -54,7 +54,7 @@ pub async fn all(t: &mut Transcript, volume_name: &'static str, layout: BucketLa
     uploads(t, at).await;
 }
 
-async fn write(t: &mut Transcript, at: At) {
+async fn write(t: &mut Transcript, at: At<'_>) {
     put(t, at, "a/b/one", 10).await;
     put(t, at, "two", 0).await;
     let rich = KeyArgs {
@@ -116,7 +116,7 @@ async fn write(t: &mut Transcript, at: At) {
     t.ask("bucket after writes", info_bucket(at)).await;
 }
 
-async fn names(t: &mut Transcript, at: At) {
+async fn names(t: &mut Transcript, at: At<'_>) {
     for name in [
         "",
         "/",
@@ -141,7 +141,7 @@ async fn names(t: &mut Transcript, at: At) {
     }
 }
 
-async fn atomic(t: &mut Transcript, at: At) {
+async fn atomic(t: &mut Transcript, at: At<'_>) {
     let wants = |name: &str, generation, etag: Option<&str>| {
         create_key(KeyArgs {
             data_size: Some(0),
@@ -171,7 +171,7 @@ async fn atomic(t: &mut Transcript, at: At) {
     t.ask("rewrite: second commits", commit(at.args("race"), second.id)).await;
 }
 
-async fn look(t: &mut Transcript, at: At) {
+async fn look(t: &mut Transcript, at: At<'_>) {
     t.ask("lookup", lookup(at.args("a/b/one"))).await;
     t.ask("lookup head", lookup(KeyArgs { head_op: Some(true), ..at.args("a/b/one") })).await;
     let latest = KeyArgs { latest_version_location: Some(true), ..at.args("over") };
@@ -208,12 +208,12 @@ async fn look(t: &mut Transcript, at: At) {
     t.ask("set times folder", set_times(at.args("a"), 1, 1)).await;
 }
 
-fn tags_of(key_args: KeyArgs) -> OmRequest {
+pub fn tags_of(key_args: KeyArgs) -> OmRequest {
     let body = GetObjectTaggingRequest { key_args };
     request!(GetObjectTagging, get_object_tagging_request, body)
 }
 
-async fn list(t: &mut Transcript, at: At) {
+async fn list(t: &mut Transcript, at: At<'_>) {
     for (name, start, prefix, count) in [
         ("all", "", "", 100),
         ("page", "", "", 2),
@@ -233,7 +233,7 @@ async fn list(t: &mut Transcript, at: At) {
     t.ask("list in missing bucket", list_keys(true, At(at.0, "missing"), "", "", 10)).await;
 }
 
-async fn rename_all(t: &mut Transcript, at: At) {
+async fn rename_all(t: &mut Transcript, at: At<'_>) {
     t.ask("rename", rename(at.args("two"), "renamed")).await;
     t.ask("rename back", rename(at.args("renamed"), "two")).await;
     // In a tree this ends the genuine server.
@@ -263,7 +263,7 @@ async fn rename_all(t: &mut Transcript, at: At) {
     t.ask("list after renames", list_keys(true, at, "", "", 100)).await;
 }
 
-async fn delete_all(t: &mut Transcript, at: At) {
+async fn delete_all(t: &mut Transcript, at: At<'_>) {
     t.ask("delete", delete_key(at.args("two"))).await;
     t.ask("delete again", delete_key(at.args("two"))).await;
     t.ask("delete empty name", delete_key(at.args(""))).await;
@@ -283,7 +283,7 @@ async fn delete_all(t: &mut Transcript, at: At) {
     t.ask("bucket after deletes", info_bucket(at)).await;
 }
 
-async fn files(t: &mut Transcript, at: At) {
+async fn files(t: &mut Transcript, at: At<'_>) {
     t.ask("mkdir", create_directory(at.args("d/e/f"))).await;
     t.ask("mkdir again", create_directory(at.args("d/e/f"))).await;
     t.ask("mkdir parent", create_directory(at.args("d/e"))).await;
@@ -332,7 +332,7 @@ async fn files(t: &mut Transcript, at: At) {
     t.ask("status head", status(head)).await;
 }
 
-async fn more_files(t: &mut Transcript, at: At) {
+async fn more_files(t: &mut Transcript, at: At<'_>) {
     for light in [false, true] {
         let name = |text: &str| format!("{}{text}", if light { "light " } else { "" });
         let ask = |key: &str, recursive, start: &str, count, partial| {
@@ -364,7 +364,7 @@ async fn more_files(t: &mut Transcript, at: At) {
 }
 
 /// Opens a part and gives it a block.
-async fn part(t: &mut Transcript, at: At, key: &str, id: &str, number: u32, size: u64) -> u64 {
+async fn part(t: &mut Transcript, at: At<'_>, key: &str, id: &str, number: u32, size: u64) -> u64 {
     let args = KeyArgs {
         is_multipart_key: Some(true),
         multipart_upload_id: Some(id.into()),
@@ -386,7 +386,7 @@ async fn part(t: &mut Transcript, at: At, key: &str, id: &str, number: u32, size
     open.id
 }
 
-async fn uploads(t: &mut Transcript, at: At) {
+async fn uploads(t: &mut Transcript, at: At<'_>) {
     let rich = KeyArgs {
         metadata: vec![pair("k", "v")],
         tags: vec![pair("t", "u")],
@@ -441,7 +441,7 @@ async fn uploads(t: &mut Transcript, at: At) {
     finish(t, at, &id, &other).await;
 }
 
-async fn finish(t: &mut Transcript, at: At, id: &str, other: &str) {
+async fn finish(t: &mut Transcript, at: At<'_>, id: &str, other: &str) {
     let with =
         |key: &str, id: &str| KeyArgs { multipart_upload_id: Some(id.into()), ..at.args(key) };
     let (one, two, three) =

@@ -6,7 +6,9 @@
 
 #![allow(clippy::large_futures, reason = "a script of questions is one long future, run once")]
 
+mod asker;
 mod keys;
+mod random;
 mod requests;
 mod rights;
 #[path = "../scm/mod.rs"]
@@ -94,25 +96,38 @@ impl Set {
     }
 }
 
-async fn ours(set: Set) -> String {
-    let directory = tempfile::tempdir().unwrap();
-    let scm = FakeScm::start().await;
-    let mut conf = Configuration::default();
-    conf.set("ozone.metadata.dirs", directory.path().display().to_string());
-    conf.set("ozone.om.address", "127.0.0.1:0");
-    conf.set("ozone.om.ratis.port", "0");
-    conf.set("ozone.om.http-address", "127.0.0.1:0");
-    conf.set("ozone.scm.names", "127.0.0.1");
-    conf.set("ozone.scm.block.client.address", scm.block_address().to_string());
-    conf.set("ozone.scm.client.address", scm.client_address().to_string());
-    for (key, value) in set.settings() {
-        conf.set(key, value);
+/// An Ozone Manager of ours in this process, with a stand-in for SCM.
+struct Own {
+    om: Om,
+    _scm: FakeScm,
+    _directory: tempfile::TempDir,
+}
+
+impl Own {
+    async fn start(set: Set) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let scm = FakeScm::start().await;
+        let mut conf = Configuration::default();
+        conf.set("ozone.metadata.dirs", directory.path().display().to_string());
+        conf.set("ozone.om.address", "127.0.0.1:0");
+        conf.set("ozone.om.ratis.port", "0");
+        conf.set("ozone.om.http-address", "127.0.0.1:0");
+        conf.set("ozone.scm.names", "127.0.0.1");
+        conf.set("ozone.scm.block.client.address", scm.block_address().to_string());
+        conf.set("ozone.scm.client.address", scm.client_address().to_string());
+        for (key, value) in set.settings() {
+            conf.set(key, value);
+        }
+        om::init(&conf).await.unwrap();
+        Self { om: Om::start(&conf).await.unwrap(), _scm: scm, _directory: directory }
     }
-    om::init(&conf).await.unwrap();
-    let om = Om::start(&conf).await.unwrap();
-    let mut transcript = Transcript::new(om.rpc_address());
+}
+
+async fn ours(set: Set) -> String {
+    let own = Own::start(set).await;
+    let mut transcript = Transcript::new(own.om.rpc_address());
     set.ask(&mut transcript).await;
-    om.shutdown().await.unwrap();
+    own.om.shutdown().await.unwrap();
     transcript.text()
 }
 
@@ -215,6 +230,25 @@ async fn answers_with_rights_leases_and_folders_are_those_of_a_genuine_server() 
 
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("set {name}"))
+}
+
+/// `OM_ANSWERS_SET=plain|strict OM_ANSWERS_GENUINE=HOST:PORT`, and see [`random::Settings`]. Without
+/// `OM_ANSWERS_OURS=HOST:PORT` ours runs in this process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "asks two running servers, see tests/interop/side-by-side"]
+async fn random_requests_have_the_same_answers() {
+    let set = Set::named(&variable("OM_ANSWERS_SET"));
+    let genuine = variable("OM_ANSWERS_GENUINE").parse().expect("an address");
+    let settings = random::Settings::read();
+    match std::env::var("OM_ANSWERS_OURS") {
+        Ok(ours) => {
+            random::campaign(set, genuine, ours.parse().expect("an address"), settings).await
+        }
+        Err(_) => {
+            let own = Own::start(set).await;
+            random::campaign(set, genuine, own.om.rpc_address(), settings).await;
+        }
+    }
 }
 
 /// Asks a server that runs all questions of a set, and writes its answers into a file.

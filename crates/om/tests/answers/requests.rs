@@ -24,9 +24,9 @@ pub(crate) use request;
 
 /// A place for keys.
 #[derive(Clone, Copy)]
-pub struct At(pub &'static str, pub &'static str);
+pub struct At<'a>(pub &'a str, pub &'a str);
 
-impl At {
+impl At<'_> {
     pub fn args(self, key: &str) -> KeyArgs {
         KeyArgs {
             volume_name: self.0.into(),
@@ -70,7 +70,7 @@ pub fn delete_volume(name: &str) -> OmRequest {
     request!(DeleteVolume, delete_volume_request, DeleteVolumeRequest { volume_name })
 }
 
-pub fn bucket(at: At, layout: Option<BucketLayoutProto>) -> BucketInfo {
+pub fn bucket(at: At<'_>, layout: Option<BucketLayoutProto>) -> BucketInfo {
     BucketInfo {
         volume_name: at.0.into(),
         bucket_name: at.1.into(),
@@ -83,7 +83,7 @@ pub fn bucket(at: At, layout: Option<BucketLayoutProto>) -> BucketInfo {
     }
 }
 
-pub fn link(at: At, to: At) -> BucketInfo {
+pub fn link(at: At<'_>, to: At<'_>) -> BucketInfo {
     BucketInfo {
         source_volume: Some(to.0.into()),
         source_bucket: Some(to.1.into()),
@@ -95,12 +95,12 @@ pub fn create_bucket(bucket_info: BucketInfo) -> OmRequest {
     request!(CreateBucket, create_bucket_request, CreateBucketRequest { bucket_info })
 }
 
-pub fn info_bucket(at: At) -> OmRequest {
+pub fn info_bucket(at: At<'_>) -> OmRequest {
     let (volume_name, bucket_name) = (at.0.into(), at.1.into());
     request!(InfoBucket, info_bucket_request, InfoBucketRequest { volume_name, bucket_name })
 }
 
-pub fn delete_bucket(at: At) -> OmRequest {
+pub fn delete_bucket(at: At<'_>) -> OmRequest {
     let (volume_name, bucket_name) = (at.0.into(), at.1.into());
     request!(DeleteBucket, delete_bucket_request, DeleteBucketRequest { volume_name, bucket_name })
 }
@@ -173,7 +173,7 @@ pub fn hsync(key_args: KeyArgs, client_id: u64, hsync: bool, recovery: bool) -> 
     )
 }
 
-pub fn recover_lease(at: At, key: &str, force: bool) -> OmRequest {
+pub fn recover_lease(at: At<'_>, key: &str, force: bool) -> OmRequest {
     request!(
         RecoverLease,
         recover_lease_request,
@@ -221,7 +221,7 @@ pub fn rename(key_args: KeyArgs, to: &str) -> OmRequest {
     request!(RenameKey, rename_key_request, RenameKeyRequest { key_args, to_key_name })
 }
 
-pub fn rename_keys(at: At, pairs: &[(&str, &str)]) -> OmRequest {
+pub fn rename_keys(at: At<'_>, pairs: &[(&str, &str)]) -> OmRequest {
     let rename_keys_map = pairs
         .iter()
         .map(|(from, to)| RenameKeysMap {
@@ -242,7 +242,7 @@ pub fn delete_key(key_args: KeyArgs) -> OmRequest {
     request!(DeleteKey, delete_key_request, DeleteKeyRequest { key_args })
 }
 
-pub fn delete_keys(at: At, keys: &[&str]) -> OmRequest {
+pub fn delete_keys(at: At<'_>, keys: &[&str]) -> OmRequest {
     let delete_keys = Some(DeleteKeyArgs {
         volume_name: at.0.into(),
         bucket_name: at.1.into(),
@@ -255,7 +255,7 @@ pub fn delete_keys(at: At, keys: &[&str]) -> OmRequest {
     )
 }
 
-pub fn list_keys(light: bool, at: At, start: &str, prefix: &str, count: i32) -> OmRequest {
+pub fn list_keys(light: bool, at: At<'_>, start: &str, prefix: &str, count: i32) -> OmRequest {
     let body = ListKeysRequest {
         volume_name: at.0.into(),
         bucket_name: at.1.into(),
@@ -385,7 +385,7 @@ pub fn abort(key_args: KeyArgs) -> OmRequest {
     )
 }
 
-pub fn list_parts(at: At, key: &str, id: &str, marker: u32, max: u32) -> OmRequest {
+pub fn list_parts(at: At<'_>, key: &str, id: &str, marker: u32, max: u32) -> OmRequest {
     request!(
         ListMultiPartUploadParts,
         list_multipart_upload_parts_request,
@@ -400,7 +400,7 @@ pub fn list_parts(at: At, key: &str, id: &str, marker: u32, max: u32) -> OmReque
     )
 }
 
-pub fn list_uploads(at: At, prefix: &str, marker: (&str, &str), max: i32) -> OmRequest {
+pub fn list_uploads(at: At<'_>, prefix: &str, marker: (&str, &str), max: i32) -> OmRequest {
     request!(
         ListMultipartUploads,
         list_multipart_uploads_request,

@@ -68,7 +68,7 @@ async fn edit(t: &mut Transcript, what: &str, obj: OzoneObj) {
     t.ask(&format!("{what}: get after set"), get_acl(o())).await;
 }
 
-async fn inherit(t: &mut Transcript, at: At) {
+async fn inherit(t: &mut Transcript, at: At<'_>) {
     put(t, at, "p/in-prefix", 1).await;
     t.ask(
         "acls of a key in the prefix",
@@ -207,7 +207,7 @@ async fn through_links(t: &mut Transcript) {
     t.user("root");
 }
 
-async fn linked(t: &mut Transcript, by: At, who: &str) {
+async fn linked(t: &mut Transcript, by: At<'_>, who: &str) {
     let name = |what: &str| format!("{who}: {what}");
     t.ask(&name("info"), info_bucket(by)).await;
     t.ask(&name("key info"), key_info(by.args("key"))).await;
@@ -281,7 +281,7 @@ async fn listed(t: &mut Transcript) {
 }
 
 /// Things that a user may or may not.
-async fn strange(t: &mut Transcript, at: At, who: &str) {
+async fn strange(t: &mut Transcript, at: At<'_>, who: &str) {
     let name = |what: &str| format!("{who}: {what}");
     t.ask(&name("info volume"), info_volume(at.0)).await;
     t.ask(&name("list buckets"), list_buckets(at.0, "", "", 10)).await;

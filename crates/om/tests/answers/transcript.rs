@@ -1,15 +1,13 @@
 //! Asks an Ozone Manager and writes down what it answers, without what differs from run to run.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use hadoop_rpc::client::{ClientSettings, RpcClient};
+use hadoop_rpc::client::CallError;
 use om_proto::{KeyInfo, OmRequest, OmResponse, Status};
-use prost::Message;
 
-const PROTOCOL: &str = "org.apache.hadoop.ozone.om.protocol.OzoneManagerProtocol";
+use crate::asker::Asker;
 
 /// Numbers that are ids or times.
 const MASKED: [&str; 19] = [
@@ -38,8 +36,7 @@ const LEFT_OUT: [&str; 3] = ["om_lock_details", "leader_om_node_id", "trace_id"]
 
 /// One server, asked as several users; every answer is kept under the name of its question.
 pub struct Transcript {
-    om: SocketAddr,
-    clients: HashMap<String, RpcClient>,
+    om: Asker,
     user: String,
     area: String,
     answers: Vec<(String, String)>,
@@ -48,8 +45,7 @@ pub struct Transcript {
 impl Transcript {
     pub fn new(om: SocketAddr) -> Self {
         Self {
-            om,
-            clients: HashMap::new(),
+            om: Asker::new(om),
             user: "root".to_owned(),
             area: String::new(),
             answers: Vec::new(),
@@ -68,32 +64,15 @@ impl Transcript {
 
     /// Asks and writes the answer down.
     pub async fn ask(&mut self, name: &str, request: OmRequest) -> OmResponse {
-        let user = self.user.clone();
-        let settings = ClientSettings::default;
-        let client =
-            self.clients.entry(user.clone()).or_insert_with(|| RpcClient::new(settings(), &user));
-        let bytes = Bytes::from(request.encode_to_vec());
-        let id = client.next_call();
-        let answer = client.call(self.om, PROTOCOL, "submitRequest", id, bytes).await;
+        let answer = self.om.ask(&self.user, &request).await;
         let name = format!("{} | {name}", self.area);
         // Asked again, a question gets a number.
         let again = format!("{name} (");
         let count =
             self.answers.iter().filter(|(n, _)| *n == name || n.starts_with(&again)).count();
         let name = if count == 0 { name } else { format!("{name} ({})", count + 1) };
-        match answer {
-            Ok(bytes) => {
-                let mut answer = OmResponse::decode(bytes).unwrap();
-                sort_pairs(&mut answer);
-                self.answers.push((name, short_acls(&plain(&format!("{answer:#?}")))));
-                answer
-            }
-            Err(error) => {
-                let text = masked_text(error.to_string().lines().next().unwrap_or_default());
-                self.answers.push((name, format!(" {text}\n")));
-                OmResponse::default()
-            }
-        }
+        self.answers.push((name, text_of(answer.clone())));
+        answer.unwrap_or_default()
     }
 
     /// Asks for something that the next questions need.
@@ -112,6 +91,20 @@ impl Transcript {
             let _ = write!(text, "== {name}\n{answer}");
         }
         text
+    }
+}
+
+/// An answer as golden files hold it, or the first line of an exception.
+pub fn text_of(answer: Result<OmResponse, CallError>) -> String {
+    match answer {
+        Ok(mut answer) => {
+            sort_pairs(&mut answer);
+            short_acls(&plain(&format!("{answer:#?}")))
+        }
+        Err(error) => {
+            let text = masked_text(error.to_string().lines().next().unwrap_or_default());
+            format!(" {text}\n")
+        }
     }
 }
 
@@ -163,7 +156,7 @@ pub fn parse(text: &str) -> Vec<(String, String)> {
 }
 
 /// A message as one line per field: without `Some`, `None`, empty lists, ids, times and pipelines.
-fn plain(debug: &str) -> String {
+pub fn plain(debug: &str) -> String {
     let mut text = String::new();
     // Open brackets; those of `Some(` are not shown.
     let mut open: Vec<bool> = Vec::new();

@@ -114,7 +114,7 @@ impl Protocol for Blocks {
                 let blocks = (0..allocate.num_blocks).map(|_| AllocateBlockResponse {
                     container_block_id: Some(ContainerBlockId {
                         container_id: 1,
-                        local_id: self.0.next_block.fetch_add(1, Ordering::SeqCst),
+                        local_id: 1 + self.0.next_block.fetch_add(1, Ordering::SeqCst),
                     }),
                     pipeline: Some(pipeline()),
                 });

@@ -2,7 +2,7 @@
 
 use om_proto::{
     AddAclRequest, AddAclResponse, OmResponse, OzoneAclInfo, OzoneObj, RemoveAclRequest,
-    RemoveAclResponse, SetAclRequest, SetAclResponse,
+    RemoveAclResponse, SetAclRequest, SetAclResponse, Status,
 };
 
 use super::{For, Owner};
@@ -19,7 +19,7 @@ struct Edited {
     success: bool,
 }
 
-/// Changes the ACLs of an object. A new prefix may only be added to or set.
+/// Changes the ACLs of an object.
 fn edit(
     ns: &mut Namespace<'_>,
     object: &OzoneObj,
@@ -84,6 +84,10 @@ impl Write for RemoveAclRequest {
         reply: &mut OmResponse,
     ) -> Result<(), Failure> {
         let Self { obj, acl, modification_time } = self;
+        if Owner::find(ns, &obj, For::Editing)?.is_new() {
+            let message = format!("No prefix info for the prefix path: {}", obj.path);
+            return Err(Failure::new(Status::PrefixNotFound, message));
+        }
         let edited = edit(ns, &obj, at, modification_time, |acls| acl::remove(acls, &acl))?;
         reply.success = Some(edited.success);
         let response = edited.changed;
@@ -111,9 +115,12 @@ impl Write for SetAclRequest {
         reply: &mut OmResponse,
     ) -> Result<(), Failure> {
         let Self { obj, acl, modification_time } = self;
+        let is_new = Owner::find(ns, &obj, For::Editing)?.is_new();
         let edited = edit(ns, &obj, at, modification_time, |acls| {
-            acls.clear();
-            acl.into_iter().for_each(|acl| acl::add(acls, acl));
+            let inherited = std::mem::replace(acls, acl);
+            if is_new {
+                inherited.into_iter().for_each(|acl| acl::add(acls, acl));
+            }
         })?;
         reply.success = Some(edited.success);
         reply.set_acl_response = Some(Box::new(SetAclResponse { response: edited.changed }));

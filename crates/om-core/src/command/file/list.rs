@@ -22,7 +22,12 @@ use crate::error::Failure;
 use crate::layout::{Bucket, Leaf, folder_as_key};
 use crate::names;
 use crate::namespace::Namespace;
+use crate::replication;
 use crate::tables::{self, Table};
+
+/// A page has room for the start, which it may hold again, and for one more, or clients that ask for one
+/// entry at a time would never get on (`OzoneConfigUtil.limitValue`).
+const PAGE_ROWS_MIN: usize = 2;
 
 /// One child, and whether it is a folder.
 pub(crate) type Child = (KeyInfo, bool);
@@ -107,12 +112,8 @@ pub(crate) fn children(
 fn find(request: &ListStatusRequest, ns: &Namespace<'_>) -> Result<Found, Failure> {
     let args = &request.key_args;
     let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
-    let max = usize::try_from(request.num_entries)
-        .unwrap_or(usize::MAX)
-        .min(ns.rules.list_status_rows_max);
-    if max == 0 {
-        return Ok(Found::Children(Vec::new()));
-    }
+    let wanted = usize::try_from(request.num_entries).unwrap_or(usize::MAX);
+    let max = wanted.min(ns.rules.list_status_rows_max).max(PAGE_ROWS_MIN);
     if request.recursive && bucket.layout.is_tree() {
         let message = "Recursive listing is not supported on FILE_SYSTEM_OPTIMIZED buckets";
         return Err(Failure::new(Status::NotSupportedOperation, message));
@@ -136,15 +137,21 @@ fn in_tree(
     max: usize,
     partial: bool,
 ) -> Result<Found, Failure> {
+    // Asked for the top, a start chooses the level (`OzoneListStatusHelper.listStatusFSO`).
+    let name = if name.is_empty() { names::parent(start).unwrap_or("") } else { name };
+    if !start.is_empty() && !name.is_empty() && !is_near(name, start) {
+        return Ok(Found::Children(Vec::new()));
+    }
     let leaf = if name.is_empty() { None } else { Some(bucket.walk(ns, name, true)?.leaf) };
     let (folder, id, prefix) = match leaf {
         None => ("", bucket.id(), ""),
         Some(Leaf::Folder(info)) => (name, info.object_id.unwrap_or(0), ""),
-        Some(Leaf::File(file)) => return Ok(Found::Children(vec![(file, false)])),
+        Some(Leaf::File(file)) if !partial => return Ok(Found::Children(vec![(file, false)])),
         Some(Leaf::Free | Leaf::BelowFile(_)) if !partial => {
             return Err(super::not_found(&bucket, name));
         }
-        Some(Leaf::Free | Leaf::BelowFile(_)) => {
+        // A file is the beginning of other names, too.
+        Some(Leaf::Free | Leaf::BelowFile(_) | Leaf::File(_)) => {
             let parent = names::parent(name).unwrap_or("");
             let id = if parent.is_empty() {
                 Some(bucket.id())
@@ -158,7 +165,7 @@ fn in_tree(
             (parent, id, names::leaf(name))
         }
     };
-    let Some(first) = first_child(folder, start) else { return Ok(Found::Children(Vec::new())) };
+    let first = first_child(folder, start);
     let below = bucket.rows_below(id);
     let row = |name: &str| [below.as_slice(), name.as_bytes()].concat();
     let (prefix, from) = (row(prefix), row(first));
@@ -166,19 +173,19 @@ fn in_tree(
     Ok(Found::Level(Box::new(Level { bucket, folder, below, prefix, from, max })))
 }
 
-/// The name of the child of `folder` at which `start` lies; `None` when all children lie before.
-fn first_child<'a>(folder: &str, start: &'a str) -> Option<&'a str> {
-    if start.is_empty() || folder.is_empty() {
-        return Some(start.split('/').next().unwrap_or(""));
-    }
-    match start.strip_prefix(folder) {
-        Some("") => Some(""),
-        Some(rest) if rest.starts_with('/') => rest[1..].split('/').next(),
-        _ => {
-            let children = format!("{folder}/");
-            if start < children.as_str() { Some("") } else { None }
-        }
-    }
+/// Whether `start` lies in the folder `name`, or beside it.
+fn is_near(name: &str, start: &str) -> bool {
+    let parent = names::parent(start);
+    parent == Some(name) || parent == names::parent(name)
+}
+
+/// The name of the child of `folder` at which `start` lies: a start outside is before all of them.
+fn first_child<'a>(folder: &str, start: &'a str) -> &'a str {
+    let rest = match folder {
+        "" => Some(start),
+        folder => start.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')),
+    };
+    rest.and_then(|rest| rest.split('/').next()).unwrap_or("")
 }
 
 /// What lies in one folder of a tree.
@@ -277,7 +284,15 @@ impl Level {
 
     fn folder(&self, ns: &Namespace<'_>, row: &Row<'_>) -> Result<KeyInfo, DbError> {
         let folder = tables::DIRECTORY.decode(row.key, Bytes::copy_from_slice(row.value))?;
-        Ok(folder_as_key(self.bucket.names(), folder, &self.name_of(row.key), ns.rules))
+        let mut folder =
+            folder_as_key(self.bucket.names(), folder, &self.name_of(row.key), ns.rules);
+        // Listed, a folder has the replication of its bucket; asked for by its name, the server's.
+        if let Some(default) = &self.bucket.info.default_replication_config
+            && let Ok(Some(default)) = replication::of_default(default)
+        {
+            replication::write_to(default, &mut folder);
+        }
+        Ok(folder)
     }
 
     fn children(&self, ns: &Namespace<'_>) -> Result<Vec<Child>, Failure> {
@@ -325,7 +340,8 @@ fn in_flat(
     max: usize,
     recursive: bool,
 ) -> Result<Vec<Child>, Failure> {
-    if !name.is_empty() {
+    // With a start, nobody asks what the folder is (`KeyManagerImpl.listStatus`).
+    if !name.is_empty() && start.is_empty() {
         match status::find(ns, bucket, name)? {
             Some((file, false)) => return Ok(vec![(file, false)]),
             Some((_, true)) => {}

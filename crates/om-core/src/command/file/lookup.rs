@@ -26,5 +26,6 @@ pub(crate) fn read(
         None => return Err(super::not_found(&bucket, &name)),
     };
     reply.lookup_file_response = Some(Box::new(LookupFileResponse { key_info }));
-    Ok(lookup::locate(args))
+    // As statuses: flat layouts answer HEAD as any other.
+    if bucket.layout.is_tree() { Ok(lookup::locate(args)) } else { Ok(Read::Locate) }
 }

@@ -17,7 +17,7 @@ impl Write for AllocateBlockRequest {
         ns: &Namespace<'_>,
         caller: &Caller<'_>,
     ) -> Result<Option<BlocksWanted>, Failure> {
-        let bucket = super::prepare_existing(&mut self.key_args, ns, caller)?;
+        let bucket = super::prepare_existing_checked(&mut self.key_args, ns, caller)?;
         let replication = replication::of_key(&self.key_args, &bucket.info, ns.rules)?;
         let exclude = self.exclude_list.clone().unwrap_or_default();
         Ok(Some(BlocksWanted { count: 1, replication, exclude }))

@@ -34,6 +34,10 @@ impl Write for CreateKeyRequest {
         let client = self.client_id.unwrap_or(0);
         let mut bucket = ns.bucket(&args.volume_name, &args.bucket_name)?;
         let walk = bucket.walk(ns, &args.key_name, false)?;
+        // What the client expects is judged before what is in its way.
+        if !matches!(walk.leaf, Leaf::File(_)) {
+            open::check_expectations(&args, None)?;
+        }
         match &walk.leaf {
             Leaf::Folder(_) => {
                 return Err(Failure::new(

@@ -28,14 +28,16 @@ impl Write for DeleteKeyRequest {
         }
         let name = &self.key_args.key_name;
         match bucket.walk(ns, name, true)?.leaf {
-            Leaf::Free => return Err(status::not_in_tree(&bucket, name)),
+            Leaf::Free | Leaf::BelowFile(_) => {
+                return Err(status::not_in_tree(&bucket, name));
+            }
             Leaf::Folder(folder) if !self.key_args.recursive.unwrap_or(false) => {
                 let below = bucket.rows_below(folder.object_id.unwrap_or(0));
                 for slot in CHILDREN {
                     ns.foresee_prefix(slot, &below)?;
                 }
             }
-            Leaf::Folder(_) | Leaf::File(_) | Leaf::BelowFile(_) => {}
+            Leaf::Folder(_) | Leaf::File(_) => {}
         }
         Ok(None)
     }

@@ -26,7 +26,8 @@ pub(crate) fn locate(args: &KeyArgs) -> Read {
 /// The key that the arguments name; a folder of a tree counts, with `/` behind its name.
 pub(crate) fn find(args: &KeyArgs, ns: &Namespace<'_>) -> Result<KeyInfo, Failure> {
     let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
-    let name = bucket.key_name(&args.key_name);
+    // Refuses names that no key can have, unlike lookups of files.
+    let name = bucket.new_key_name(&args.key_name)?;
     let mut key = match bucket.walk(ns, &name, false)?.leaf {
         Leaf::File(mut key) => {
             key.is_file = Some(true);
@@ -37,7 +38,7 @@ pub(crate) fn find(args: &KeyArgs, ns: &Namespace<'_>) -> Result<KeyInfo, Failur
             folder
         }
         Leaf::Free | Leaf::Folder(_) | Leaf::BelowFile(_) => {
-            return Err(super::not_found(&args.key_name));
+            return Err(super::not_found(&name));
         }
     };
     if args.latest_version_location.unwrap_or(false) && key.key_location_list.len() > 1 {

@@ -77,7 +77,11 @@ pub(crate) fn apply(
         Leaf::File(key) => Some(key),
         Leaf::Free | Leaf::Folder(_) | Leaf::BelowFile(_) => None,
     };
-    check_expectations(&mut args, existing)?;
+    check_expectations(&args, existing)?;
+    // An expected ETag becomes an expected generation.
+    if args.expected_e_tag.take().is_some() && args.expected_data_generation.is_none() {
+        args.expected_data_generation = existing.and_then(|existing| existing.update_id);
+    }
     let is_part = args.is_multipart_key.unwrap_or(false);
     let replication = if is_part {
         let upload_id = args.multipart_upload_id.as_deref().unwrap_or("");
@@ -227,14 +231,13 @@ pub(crate) fn check_encrypted(bucket: &BucketInfo, args: &KeyArgs) -> Result<(),
     Err(OmError::new(Status::InvalidRequest, message))
 }
 
-/// Atomic rewrite and create-if-absent; an expected ETag becomes an expected generation.
-fn check_expectations(args: &mut KeyArgs, existing: Option<&KeyInfo>) -> Result<(), OmError> {
+/// Atomic rewrite and create-if-absent.
+pub(crate) fn check_expectations(
+    args: &KeyArgs,
+    existing: Option<&KeyInfo>,
+) -> Result<(), OmError> {
     check_generation(args, existing)?;
-    super::check_etag(args, existing)?;
-    if args.expected_e_tag.take().is_some() && args.expected_data_generation.is_none() {
-        args.expected_data_generation = existing.and_then(|existing| existing.update_id);
-    }
-    Ok(())
+    super::check_etag(args, existing)
 }
 
 /// The key is as old as the client believes.

@@ -18,7 +18,7 @@ impl Write for SetTimesRequest {
         ns: &Namespace<'_>,
         caller: &Caller<'_>,
     ) -> Result<Option<BlocksWanted>, Failure> {
-        super::prepare_existing(&mut self.key_args, ns, caller)?;
+        super::prepare_existing_checked(&mut self.key_args, ns, caller)?;
         Ok(None)
     }
 

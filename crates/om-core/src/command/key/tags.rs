@@ -3,7 +3,7 @@
 use hdds_proto::hdds::KeyValue;
 use om_proto::{
     DeleteObjectTaggingRequest, GetObjectTaggingRequest, GetObjectTaggingResponse, KeyArgs,
-    KeyInfo, OmResponse, PutObjectTaggingRequest, Status,
+    KeyInfo, OmResponse, PutObjectTaggingRequest, Status, Type,
 };
 
 use crate::command::{BlocksWanted, Caller, Read, Write};
@@ -16,19 +16,26 @@ fn find(
     ns: &Namespace<'_>,
     bucket: &Bucket,
     name: &str,
+    verb: Type,
     missing: impl FnOnce() -> Failure,
 ) -> Result<KeyInfo, Failure> {
     match bucket.walk(ns, &bucket.key_name(name), false)?.leaf {
         Leaf::File(key) => Ok(key),
         Leaf::Folder(_) if bucket.layout.is_tree() => Err(Failure::new(
             Status::NotSupportedOperation,
-            "PutObjectTagging is not currently supported for FSO directory",
+            format!("{} is not currently supported for FSO directory", verb.as_str_name()),
         )),
         Leaf::Free | Leaf::Folder(_) | Leaf::BelowFile(_) => Err(missing()),
     }
 }
 
-fn set(ns: &mut Namespace<'_>, args: &KeyArgs, tags: Vec<KeyValue>, at: At) -> Result<(), Failure> {
+fn set(
+    ns: &mut Namespace<'_>,
+    args: &KeyArgs,
+    tags: Vec<KeyValue>,
+    at: At,
+    verb: Type,
+) -> Result<(), Failure> {
     let bucket = ns.bucket(&args.volume_name, &args.bucket_name)?;
     let missing = || {
         let message = if bucket.layout.is_tree() {
@@ -38,7 +45,7 @@ fn set(ns: &mut Namespace<'_>, args: &KeyArgs, tags: Vec<KeyValue>, at: At) -> R
         };
         Failure::new(Status::KeyNotFound, message)
     };
-    let mut key = find(ns, &bucket, &args.key_name, missing)?;
+    let mut key = find(ns, &bucket, &args.key_name, verb, missing)?;
     let row = bucket.row_of(&key);
     key.tags = tags;
     key.update_id = Some(at.index);
@@ -55,7 +62,7 @@ impl Write for PutObjectTaggingRequest {
         ns: &Namespace<'_>,
         caller: &Caller<'_>,
     ) -> Result<Option<BlocksWanted>, Failure> {
-        super::prepare_existing(&mut self.key_args, ns, caller).map(|_| None)
+        super::prepare_existing_checked(&mut self.key_args, ns, caller).map(|_| None)
     }
 
     fn apply(
@@ -65,7 +72,7 @@ impl Write for PutObjectTaggingRequest {
         ns: &mut Namespace<'_>,
         reply: &mut OmResponse,
     ) -> Result<(), Failure> {
-        set(ns, &self.key_args, self.key_args.tags.clone(), at)?;
+        set(ns, &self.key_args, self.key_args.tags.clone(), at, Type::PutObjectTagging)?;
         reply.put_object_tagging_response = Some(Box::default());
         Ok(())
     }
@@ -77,7 +84,7 @@ impl Write for DeleteObjectTaggingRequest {
         ns: &Namespace<'_>,
         caller: &Caller<'_>,
     ) -> Result<Option<BlocksWanted>, Failure> {
-        super::prepare_existing(&mut self.key_args, ns, caller).map(|_| None)
+        super::prepare_existing_checked(&mut self.key_args, ns, caller).map(|_| None)
     }
 
     fn apply(
@@ -87,7 +94,7 @@ impl Write for DeleteObjectTaggingRequest {
         ns: &mut Namespace<'_>,
         reply: &mut OmResponse,
     ) -> Result<(), Failure> {
-        set(ns, &self.key_args, Vec::new(), at)?;
+        set(ns, &self.key_args, Vec::new(), at, Type::DeleteObjectTagging)?;
         reply.delete_object_tagging_response = Some(Box::default());
         Ok(())
     }
@@ -100,12 +107,13 @@ pub(crate) fn read(
 ) -> Result<Read, Failure> {
     let args = &request.key_args;
     let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
-    let tags = match bucket.walk(ns, &bucket.key_name(&args.key_name), false)?.leaf {
+    let name = bucket.new_key_name(&args.key_name)?;
+    let tags = match bucket.walk(ns, &name, false)?.leaf {
         Leaf::File(key) => key.tags,
         // A folder of a tree has no place for any.
         Leaf::Folder(_) if bucket.layout.is_tree() => Vec::new(),
         Leaf::Free | Leaf::Folder(_) | Leaf::BelowFile(_) => {
-            return Err(super::not_found(&args.key_name));
+            return Err(super::not_found(&name));
         }
     };
     reply.get_object_tagging_response = Some(Box::new(GetObjectTaggingResponse { tags }));

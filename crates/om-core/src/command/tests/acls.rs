@@ -1,5 +1,5 @@
 use hdds_proto::hdds::KeyValue;
-use om_proto::ozone_acl_info::OzoneAclScope;
+use om_proto::ozone_acl_info::{OzoneAclScope, OzoneAclType};
 use om_proto::ozone_obj::{ObjectType, StoreType};
 
 use super::*;
@@ -227,7 +227,7 @@ fn a_secret_is_given_out_once_and_only_to_its_owner_or_an_administrator() {
 fn a_path_too_short_for_what_it_names_is_malformed_and_more_than_a_volume_is_not() {
     let of = |res_type, path: &str| {
         let body = GetAclRequest { obj: object(res_type, path) };
-        crate::command::acl::malformed(&OmRequest {
+        crate::command::acl::malformed(&mut OmRequest {
             get_acl_request: Some(Box::new(body)),
             ..kind(Type::GetAcl)
         })
@@ -240,4 +240,52 @@ fn a_path_too_short_for_what_it_names_is_malformed_and_more_than_a_volume_is_not
     let om = Om::with_bucket(BucketLayoutProto::ObjectStore);
     let of_volume = acls(&om, ObjectType::Volume, "/vol");
     assert_eq!(acls(&om, ObjectType::Volume, "/vol/buck"), of_volume);
+}
+
+#[test]
+fn an_acl_that_a_java_ozone_manager_could_not_read_is_malformed_and_others_are_spelled_as_it_does()
+{
+    let malformed = |acl: OzoneAclInfo| {
+        let mut request = create_key("key", 0);
+        request.create_key_request.as_mut().unwrap().key_args.acls = vec![acl];
+        let fault = crate::command::acl::malformed(&mut request);
+        (fault, request.create_key_request.unwrap().key_args.acls.remove(0))
+    };
+    let nobody = rights::of_user("");
+    assert_eq!(malformed(nobody).0, Some("user name is required".to_owned()));
+    let everybody = |name: &str, rights: &'static [u8]| OzoneAclInfo {
+        r#type: OzoneAclType::World.into(),
+        name: name.into(),
+        rights: rights.into(),
+        acl_scope: OzoneAclScope::Access.into(),
+    };
+    let message = "Expected name WORLD, but was: bob";
+    assert_eq!(malformed(everybody("bob", &[1])).0, Some(message.to_owned()));
+    let many = "Expected at most 4 bytes but got 5";
+    assert_eq!(malformed(everybody("", &[1, 0, 0, 0, 0])).0, Some(many.to_owned()));
+    for (sent, stored) in [
+        (&[][..], &[0][..]),
+        (&[1], &[1]),
+        (&[1, 0], &[1]),
+        (&[0, 1], &[0, 1]),
+        (&[1, 1, 0], &[1, 1]),
+    ] {
+        assert_eq!(malformed(everybody("", sent)), (None, everybody("WORLD", stored)));
+    }
+}
+
+#[test]
+fn the_acls_of_a_request_stand_beside_the_users_own_and_behind_what_a_folder_inherits() {
+    let mut om = Om::with_bucket(BucketLayoutProto::FileSystemOptimized);
+    let default =
+        OzoneAclInfo { acl_scope: OzoneAclScope::Default.into(), ..rights::of_group("staff") };
+    om.ok(add(ObjectType::Bucket, "/vol/buck", default.clone()));
+    let list = OzoneAclInfo { rights: vec![8].into(), ..rights::of_user(USER) };
+    let mut request = create_key("dir/key", 0);
+    request.create_key_request.as_mut().unwrap().key_args.acls = vec![list.clone()];
+    let key = om.ok(request).create_key_response.unwrap().key_info.unwrap();
+    let inherited = rights::of_group("staff");
+    let (own, group) = (rights::of_user(USER), rights::of_group(USER));
+    assert_eq!(key.acls, [own.clone(), group.clone(), list.clone(), inherited]);
+    assert_eq!(acls(&om, ObjectType::Key, "/vol/buck/dir"), [own, group, default, list]);
 }

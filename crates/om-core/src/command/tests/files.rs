@@ -347,3 +347,43 @@ fn a_listing_by_pages_passes_a_file_beside_a_folder_of_its_name() {
         names.into_iter().map(|status| status.key_info.unwrap().key_name).collect();
     assert_eq!(names, ["a/", "b/"]);
 }
+
+#[test]
+fn a_level_of_a_tree_may_begin_at_a_child_or_beside_it_and_the_top_where_the_start_says() {
+    let mut om = fso();
+    for name in ["a/b/one", "a/b/two", "a/c", "d", "da"] {
+        om.put(name, 1);
+    }
+    assert_eq!(list(&om, "a/b", "a/b/two", 10), ["a/b/two"]);
+    assert_eq!(list(&om, "", "a/b/one", 10), ["a/b/one", "a/b/two"]);
+    assert_eq!(list(&om, "", "d", 10), ["d", "da"]);
+    assert_eq!(list(&om, "a/b", "a/c", 10), ["a/b/one", "a/b/two"]);
+    assert_eq!(list(&om, "a", "d/x/y", 10), [""; 0]);
+    assert_eq!(list(&om, "nope/none", "d", 10), [""; 0], "nobody looks whether it is there");
+    assert_eq!(list(&om, "d", "", 10), ["d", "da"], "a file is the beginning of other names, too");
+}
+
+#[test]
+fn a_level_of_names_that_begins_somewhere_does_not_ask_what_the_folder_is() {
+    let mut om = Om::with_bucket(BucketLayoutProto::ObjectStore);
+    om.put("d/a", 1);
+    om.put("d/b", 1);
+    assert_eq!(list(&om, "d", "d/b", 10), ["d/b"]);
+    assert_eq!(list(&om, "nope", "nope/a", 10), [""; 0]);
+    assert_eq!(list(&om, "d/a", "d/a/x", 10), [""; 0]);
+}
+
+#[test]
+fn folders_get_neither_metadata_nor_from_the_bucket_but_from_the_request_their_replication() {
+    for layout in [BucketLayoutProto::FileSystemOptimized, BucketLayoutProto::ObjectStore] {
+        let mut om = Om::with_bucket(layout);
+        let mut request = create_directory("a/b");
+        let args = &mut request.create_directory_request.as_mut().unwrap().key_args;
+        args.metadata = vec![hdds_proto::hdds::KeyValue { key: "k".into(), value: None }];
+        om.ok(request);
+        for name in ["a/", "a/b/"] {
+            let info = om.info(name).get_key_info_response.unwrap().key_info.unwrap();
+            assert_eq!(info.metadata, [], "{name} in {layout:?}");
+        }
+    }
+}
