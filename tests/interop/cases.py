@@ -2,6 +2,7 @@
 import contextlib
 import getpass
 import grp
+import gzip
 import itertools
 import json
 import os
@@ -11,6 +12,7 @@ import re
 import threading
 import time
 import traceback
+import zlib
 
 import checksums as content_checksums
 import clients
@@ -104,6 +106,7 @@ def await_ready(setting, cluster, client):
             if time.monotonic() > end:
                 raise RuntimeError(f"not ready within {READY_SECONDS_MAX} s: {line}: {answer.err}")
             time.sleep(0.2)
+    (client.work / "probe").unlink()
     for line in ("sh key delete probe/probe/probe", "sh bucket delete probe/probe", "sh volume delete probe"):
         setting.must(client, line)
 
@@ -125,6 +128,14 @@ def own_step(step, work):
         random_file(work / rest[0], int(rest[1]))
     elif verb == "text":
         (work / rest[0]).write_text(" ".join(rest[1:]) + "\n")
+    elif verb == "lines":
+        (work / rest[0]).write_text("".join(f"line {number}\n" for number in range(1, int(rest[1]) + 1)))
+    elif verb == "bytes":
+        (work / rest[0]).write_bytes(bytes.fromhex("".join(rest[1:])))
+    elif verb == "gzip":
+        (work / rest[0]).write_bytes(b"".join(gzip.compress((work / name).read_bytes(), mtime=0) for name in rest[1:]))
+    elif verb == "zlib":
+        (work / rest[0]).write_bytes(zlib.compress((work / rest[1]).read_bytes()))
     elif verb == "directory":
         (work / rest[0]).mkdir()
     elif verb == "same":
@@ -146,14 +157,18 @@ def replay(name):
             if not setting.options.conf:
                 await_ready(setting, cluster, client)
             names = (getpass.getuser(), grp.getgrgid(os.getgid()).gr_name)
-            recorded = []
+            recorded, known = [], {"om": cluster.om}
             for step in steps:
                 recorded += [*step.comments, step.line]
+                words, typed = step.command(known)
+                if step.own and words[0] == "let":
+                    known = {words[1]: " ".join(words[2:])} | known
+                    continue
                 if step.own:
                     wrong = own_step(step, client.work)
                     setting.report.check(f"{path.name}:{step.number}: {step.line}", not wrong, wrong)
                     continue
-                answer = client([word.replace("{om}", cluster.om) for word in step.words])
+                answer = client(words, typed)
                 if setting.options.record:
                     recorded += transcript.render(answer, names)
                     continue
@@ -479,7 +494,8 @@ def law(setting):
             setting.report.check(f"{asked.name} tells the stored size", info["dataSize"] == 16, info["dataSize"])
 
 
-CASES = {name: replay(name) for name in ("getconf", "volume", "bucket", "key", "fs", "fs-more", "sh-more")} | {
+TRANSCRIBED = ("getconf", "volume", "bucket", "key", "fs", "fs-more", "sh-more")
+CASES = {name: replay(name) for name in TRANSCRIBED} | {
     "sizes": sizes, "freon": freon, "both-freons": both_freons, "listing": listing, "restart": restart, "daemons": daemons,
     "disk": disk, "endpoints": endpoints, "services": services, "checksums": checksums, "law": law}
 # These judge by a Java tool, whichever client does the rest.

@@ -70,6 +70,9 @@ impl Acl {
                 kind.to_uppercase()
             )
         })?;
+        if rights.is_empty() {
+            return Err("ACLs are not in expected format".to_owned());
+        }
         let (letters, scope) = match rights.strip_suffix(']').and_then(|r| r.split_once('[')) {
             Some((letters, "ACCESS")) => (letters, OzoneAclScope::Access),
             Some((letters, "DEFAULT")) => (letters, OzoneAclScope::Default),
@@ -135,7 +138,7 @@ fn check_name(kind: OzoneAclType, name: &str) -> Result<String, String> {
             }
         }
         OzoneAclType::User | OzoneAclType::Group if name.is_empty() => {
-            Err(format!("{} name is required", kind.as_str_name()))
+            Err(format!("{} name is required", kind.as_str_name().to_lowercase()))
         }
         _ => Ok(name.to_owned()),
     }
@@ -250,6 +253,7 @@ mod tests {
     fn a_wrong_acl_is_refused_with_a_reason() {
         assert_eq!(Acl::parse("user:anna").unwrap_err(), "ACLs are not in expected format");
         assert_eq!(Acl::parse("user:anna:q").unwrap_err(), "[q] ACL right is not recognized");
-        assert_eq!(Acl::parse("user::r").unwrap_err(), "USER name is required");
+        assert_eq!(Acl::parse("user::r").unwrap_err(), "user name is required");
+        assert_eq!(Acl::parse("user:anna:").unwrap_err(), "ACLs are not in expected format");
     }
 }

@@ -49,6 +49,10 @@ pub fn from_options(
         Err(_) if kind == "RATIS" => {
             invalid(format!("{text} is not supported for {kind} replication type"))
         }
+        Err(_) if kind == "EC" => invalid(format!(
+            "EC replication config should be defined in the form rs-3-2-1024k, rs-6-3-1024k; or \
+             rs-10-4-1024k. Provided configuration was: {text}"
+        )),
         Err(error) => invalid(error.to_string()),
     }
 }

@@ -47,7 +47,7 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "FILE")]
     pub conf: Option<PathBuf>,
     /// Set one configuration key for this call
-    #[arg(short = 'D', long = "set", global = true, value_name = "KEY=VALUE")]
+    #[arg(short = 'D', long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
     pub set: Vec<String>,
     /// Level of a daemon's log: INFO, or by target: om=debug,info (default: $OZONE_LOG, $RUST_LOG)
     #[arg(long = "loglevel", global = true, value_name = "LEVEL")]
@@ -190,22 +190,35 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
 fn first_line(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
     let text = |kind| error.get(kind).map(|value| value.to_string());
     let argument = text(ContextKind::InvalidArg).unwrap_or_default();
+    let prior = text(ContextKind::PriorArg).unwrap_or_default();
     Some(match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => return None,
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
             "Missing required subcommand".to_owned()
         }
         ErrorKind::InvalidSubcommand => {
-            unmatched(&text(ContextKind::InvalidSubcommand).unwrap_or_default(), arguments)
+            let word = text(ContextKind::InvalidSubcommand).unwrap_or_default();
+            let at = arguments.iter().position(|argument| *argument == *word);
+            let rest = at.map_or(vec![word], |at| {
+                arguments[at..].iter().map(|word| word.to_string_lossy().into_owned()).collect()
+            });
+            unmatched(&rest, arguments)
         }
-        ErrorKind::UnknownArgument if argument.starts_with('-') => {
-            format!("Unknown option: '{argument}'")
+        ErrorKind::UnknownArgument => unmatched(&strangers(argument, arguments), arguments),
+        ErrorKind::ArgumentConflict if argument.contains("--all") || prior.contains("--all") => {
+            "Error: --length=<limit>, --all are mutually exclusive (specify only one)".to_owned()
         }
-        ErrorKind::UnknownArgument => unmatched(&argument, arguments),
         ErrorKind::MissingRequiredArgument => missing(error),
         ErrorKind::ArgumentConflict if argument.contains("--interactive") => {
-            let prior = text(ContextKind::PriorArg).unwrap_or_default().replacen(' ', "=", 1);
+            let prior = prior.replacen(' ', "=", 1);
             format!("Error: {argument}, {prior} are mutually exclusive (specify only one)")
+        }
+        ErrorKind::ValueValidation if argument.starts_with("--set") => {
+            let value = text(ContextKind::InvalidValue).unwrap_or_default();
+            format!(
+                "Value for option option '--set' (<String=String>) should be in KEY=VALUE format \
+                 but was {value}"
+            )
         }
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
             let value = text(ContextKind::InvalidValue).unwrap_or_default();
@@ -224,6 +237,11 @@ fn first_line(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
     })
 }
 
+/// What `-D` takes.
+fn key_value(text: &str) -> Result<String, String> {
+    if text.contains('=') { Ok(text.to_owned()) } else { Err("it has no `=`".to_owned()) }
+}
+
 /// What an option's value has to be, in Java's words.
 fn expected(option: &str) -> &'static str {
     match option {
@@ -233,15 +251,37 @@ fn expected(option: &str) -> &'static str {
     }
 }
 
+/// All words that nothing takes, beginning with `first`: clap tells of one, picocli of all.
+fn strangers(first: String, arguments: &[OsString]) -> Vec<String> {
+    let (mut rest, mut found, mut stranger) = (arguments.to_vec(), Vec::new(), first);
+    while let Some(at) = rest.iter().position(|word| *word == *stranger) {
+        rest.remove(at);
+        found.push(stranger);
+        let Err(error) = Cli::try_parse_from(&rest) else { return found };
+        match error.get(ContextKind::InvalidArg) {
+            Some(next) if error.kind() == ErrorKind::UnknownArgument => stranger = next.to_string(),
+            _ => return found,
+        }
+    }
+    // It stands there with a value behind it, or in a cluster of letters.
+    if found.is_empty() { vec![stranger] } else { found }
+}
+
 /// Picocli counts the arguments after the name of the tool (`ozone sh`).
-fn unmatched(word: &str, arguments: &[OsString]) -> String {
+fn unmatched(words: &[String], arguments: &[OsString]) -> String {
+    let plural = if words.len() == 1 { "" } else { "s" };
+    let quoted = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(", ");
+    let Some(first) = words.first().filter(|first| !first.starts_with('-')) else {
+        return format!("Unknown option{plural}: {quoted}");
+    };
     const TOOLS: [&str; 5] = ["sh", "shell", "s3", "freon", "getconf"];
     let is_tool = |argument: &OsString| argument.to_str().is_some_and(|a| TOOLS.contains(&a));
     let tool = arguments.iter().position(is_tool);
     let begin = tool.map_or(1, |index| index + 1);
     let after = arguments.get(begin..).unwrap_or_default();
-    let index = after.iter().position(|argument| argument == word).unwrap_or(0);
-    format!("Unmatched argument at index {index}: '{word}'")
+    let index = after.iter().position(|argument| **argument == **first).unwrap_or(0);
+    let place = if words.len() == 1 { "at" } else { "from" };
+    format!("Unmatched argument{plural} {place} index {index}: {quoted}")
 }
 
 fn missing(error: &clap::Error) -> String {
@@ -320,6 +360,20 @@ mod tests {
             "Error: --interactive, --execute=<command> are mutually exclusive (specify only one)"
         );
         assert_eq!(line("ozone sh key bogus"), "Unmatched argument at index 1: 'bogus'");
+        assert_eq!(line("ozone sh key rm v"), "Unmatched arguments from index 1: 'rm', 'v'");
+        assert_eq!(line("ozone sh volume info v -q 5"), "Unknown options: '-q', '5'");
+        assert_eq!(line("ozone sh volume info --no v"), "Unknown option: '--no'");
+        assert_eq!(
+            line("ozone sh volume info a b c"),
+            "Unmatched arguments from index 3: 'b', 'c'"
+        );
+        assert_eq!(
+            line("ozone sh -D a volume info b"),
+            "Value for option option '--set' (<String=String>) should be in KEY=VALUE format but was a"
+        );
+        let exclusive = "Error: --length=<limit>, --all are mutually exclusive (specify only one)";
+        assert_eq!(line("ozone sh volume list --length 1 -a"), exclusive);
+        assert_eq!(line("ozone sh volume list -a -l 1"), exclusive);
         for text in ["ozone sh bucket", "ozone sh", "ozone s3"] {
             assert_eq!(line(text), "Missing required subcommand");
         }

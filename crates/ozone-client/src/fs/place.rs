@@ -80,7 +80,7 @@ fn hex(bytes: &[u8]) -> String {
 pub(super) fn check(path: &str) -> Result<(), FsError> {
     let bad = |part: &str| part == "." || part == ".." || part.contains(':');
     if !path.starts_with('/') || path.split('/').any(bad) {
-        return Err(FsError::Illegal(format!("Invalid path Name {path}")));
+        return Err(FsError::Illegal(format!("Invalid path name Invalid path Name {path}")));
     }
     Ok(())
 }

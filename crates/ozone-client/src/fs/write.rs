@@ -7,7 +7,7 @@ use super::{FsError, OzoneFileSystem, Place};
 use crate::bucket::NewBucket;
 use crate::key::{FileChecksum, KeyWriter, NewKey, key_args};
 use crate::volume::NewVolume;
-use crate::{Bucket, ClientError};
+use crate::{Bucket, ClientError, names};
 
 impl OzoneFileSystem {
     /// Makes a directory with its parents, a bucket or a volume. `false` if the path is the root.
@@ -84,11 +84,18 @@ impl OzoneFileSystem {
         overwrite: bool,
         wanted: Option<ReplicationConfig>,
     ) -> Result<KeyWriter, FsError> {
-        let Place::Key { volume, bucket, key, .. } = self.place(path)? else {
-            return Err(FsError::Io("Cannot create file under root or volume.".to_owned()));
+        let not_here = || FsError::Io("Cannot create file under root or volume.".to_owned());
+        let (volume, bucket, key) = match self.place(path)? {
+            Place::Root => return Err(not_here()),
+            Place::Volume(volume) => {
+                names::check_volume(&volume).map_err(ClientError::from)?;
+                return Err(not_here());
+            }
+            Place::Key { volume, bucket, key, .. } => (volume, bucket, key),
         };
         if key.is_empty() {
-            return Err(FsError::Io("Cannot create file under root or volume.".to_owned()));
+            names::check_bucket(&bucket).map_err(ClientError::from)?;
+            return Err(not_here());
         }
         let found = self.bucket_or_new(&volume, &bucket).await?;
         let new =

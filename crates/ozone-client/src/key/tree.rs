@@ -50,7 +50,17 @@ pub(super) async fn page(
     let rows = client.settings.list_page.min(count_max.saturating_add(2)).max(2);
     let mut walk =
         Walk { client, bucket, prefix, start, rows, levels: Vec::new(), waiting: BTreeMap::new() };
-    walk.enter(root).await?;
+    match prefix.strip_suffix('/').filter(|directory| !directory.is_empty()) {
+        // The directory itself has a name that begins so, too; what is in it follows.
+        Some(directory) => {
+            let (inside, name) = match directory.rsplit_once('/') {
+                Some((parent, name)) => (format!("{parent}/"), name),
+                None => (String::new(), directory),
+            };
+            walk.look_for_directory(&inside, name).await?;
+        }
+        None => walk.enter(root).await?,
+    }
     let wanted = count_max as usize;
     let mut keys = Vec::new();
     while let Some(key) = walk.next().await? {

@@ -3,7 +3,7 @@
 //! A copied file is written beside its name (`NAME._COPYING_`) and then renamed, so that nobody sees
 //! half of it, unless `-d` says that it is not needed.
 
-use super::options::{Format, MANY};
+use super::options::{Format, Given, MANY};
 use super::shell::{Item, Shell};
 use super::system::{Reader, Writer};
 use super::trouble::Trouble;
@@ -131,9 +131,6 @@ impl Transfer {
     }
 
     fn copy_file(&self, source: &Item, target: &Item) -> Outcome {
-        if source.is_file() && self.to_stdout() {
-            return self.print(source);
-        }
         if target.is_directory() || (target.exists() && !self.overwrite) {
             return Err(Trouble::exists(&target.text));
         }
@@ -143,20 +140,6 @@ impl Transfer {
             super::crc::write_beside(&target.path.path)?;
         }
         self.preserve(source, target)
-    }
-
-    fn to_stdout(&self) -> bool {
-        self.verb == Verb::Get && self.target.as_ref().is_some_and(|target| target.text == "-")
-    }
-
-    fn print(&self, source: &Item) -> Outcome {
-        use std::io::Write as _;
-        let mut reader = source.system.read(&source.path, 0, u64::MAX)?;
-        let mut out = std::io::stdout().lock();
-        while let Some(piece) = reader.next()? {
-            out.write_all(&piece)?;
-        }
-        Ok(out.flush()?)
     }
 
     /// Writes all of `reader` to `target`.
@@ -235,6 +218,16 @@ pub fn pour(reader: &mut Reader, writer: &mut Writer, verb: &'static str) -> Out
     Ok(())
 }
 
+/// The numbers behind `-t` and `-q` have to be numbers, whatever they are.
+fn check_threads(given: &Given) -> Outcome {
+    for text in ["t", "q"].into_iter().filter_map(|option| given.value(option)) {
+        if !text.is_empty() && text.parse::<i32>().is_err() {
+            return Err(Trouble::Illegal(format!("For input string: \"{text}\"")));
+        }
+    }
+    Ok(())
+}
+
 impl Command for Transfer {
     fn options(&mut self, shell: &mut Shell, arguments: &mut Vec<String>) -> Outcome {
         // Threads are accepted; one client fills the network with one file at a time.
@@ -246,6 +239,7 @@ impl Command for Transfer {
                 }
                 let format = Format::new(1, MANY, &["f", "p", "l", "d"]).with_values(values);
                 let given = format.parse(arguments)?;
+                check_threads(&given)?;
                 self.overwrite = given.has("f");
                 self.direct = given.has("d");
                 // What may be written to disk later is kept once.
@@ -258,6 +252,7 @@ impl Command for Transfer {
             Verb::Get => {
                 let flags: &'static [&'static str] = &["crc", "ignoreCrc", "p", "f"];
                 let given = Format::new(1, MANY, flags).with_values(values).parse(arguments)?;
+                check_threads(&given)?;
                 self.overwrite = given.has("f");
                 self.write_crc = given.has("crc");
                 if given.has("p") {
@@ -269,6 +264,7 @@ impl Command for Transfer {
                 self.take_preserve(arguments)?;
                 let given =
                     Format::new(2, MANY, &["f", "d"]).with_values(values).parse(arguments)?;
+                check_threads(&given)?;
                 self.overwrite = given.has("f");
                 self.direct = given.has("d");
                 self.remote_target(shell, arguments)
@@ -288,7 +284,8 @@ impl Command for Transfer {
     }
 
     fn arguments(&mut self, shell: &mut Shell, items: Vec<Item>) -> Outcome {
-        if self.verb == Verb::Put && matches!(&items[..], [only] if only.text == "-") {
+        let puts = matches!(self.verb, Verb::Put | Verb::MoveFromLocal);
+        if puts && matches!(&items[..], [only] if only.text == "-") {
             let target = self.target_of(shell, &items[0])?;
             if target.is_directory() || (target.exists() && !self.overwrite) {
                 return Err(Trouble::exists(&target.text));
@@ -305,7 +302,7 @@ impl Command for Transfer {
             }
         } else if target.is_file() && !self.overwrite {
             return Err(Trouble::exists(&target.text));
-        } else if !target.exists() && !self.to_stdout() && !target.parent_exists()? {
+        } else if !target.exists() && !target.parent_exists()? {
             let full = target.path.to_string();
             return Err(Trouble::missing_in_full(&target.text, &full));
         }

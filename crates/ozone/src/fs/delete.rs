@@ -100,6 +100,11 @@ impl Command for Remove {
             return Ok(());
         }
         if !item.system.delete(&item.path, self.recursive)? {
+            // Who looks for a trash sees first that the file has gone.
+            if !self.skip_trash && !item.system.exists(&item.path)? {
+                let name = item.path.name();
+                return Err(Trouble::NotFound(format!("{name}: No such file or directory!")));
+            }
             return Err(Trouble::failed(&item.text));
         }
         let slash = if self.trailing { "/" } else { "" };

@@ -25,7 +25,13 @@ impl Find {
         while let Some(word) = words.next() {
             match &word[..] {
                 // There is no "or", so that what belongs together makes no difference.
-                "-a" | "-and" | "(" | ")" => {}
+                "(" | ")" => {}
+                "-a" | "-and" => {
+                    let next = words.as_slice().first();
+                    if expressions.is_empty() || next.is_none_or(|next| !next.starts_with('-')) {
+                        return Err(Trouble::Fatal(format!("Not enough arguments for {word}")));
+                    }
+                }
                 "-print" => expressions.push(Expression::Print { end: '\n' }),
                 "-print0" => expressions.push(Expression::Print { end: '\0' }),
                 "-name" | "-iname" => {
@@ -34,7 +40,7 @@ impl Find {
                         Trouble::Fatal(format!("Not enough arguments for {word}"))
                     })?;
                     let text = if any_case { text.to_lowercase() } else { text };
-                    let pattern = Pattern::new(&text).map_err(Trouble::Message)?;
+                    let pattern = Pattern::new(&text).map_err(Trouble::Fatal)?;
                     expressions.push(Expression::Name { pattern, any_case });
                 }
                 _ => return Err(Trouble::Message(format!("Unexpected argument: {word}"))),
@@ -99,6 +105,8 @@ mod tests {
         assert_eq!(parse("-name a* -and -iname B").unwrap().len(), 3);
         assert_eq!(parse("-name a* -print0").unwrap().len(), 2);
         assert_eq!(parse("-size 3").unwrap_err().text(), "Unexpected argument: -size");
-        assert!(matches!(parse("-name"), Err(Trouble::Fatal(_))));
+        for fatal in ["-name", "-name [", "-a", "-a -name x", "-name x -and"] {
+            assert!(matches!(parse(fatal), Err(Trouble::Fatal(_))), "{fatal}");
+        }
     }
 }

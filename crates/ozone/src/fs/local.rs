@@ -14,7 +14,9 @@ const BLOCK_BYTES: u64 = 32 << 20;
 /// An error of the system in the words of a file system.
 pub fn told(path: &str, error: &io::Error) -> FsError {
     match error.kind() {
-        io::ErrorKind::NotFound => FsError::NotFound(format!("File {path} does not exist")),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            FsError::NotFound(format!("File {path} does not exist"))
+        }
         io::ErrorKind::DirectoryNotEmpty => FsError::NotEmpty(path.to_owned()),
         _ => FsError::Io(format!("{path}: {error}")),
     }

@@ -1,4 +1,4 @@
-//! `-getmerge`, and commands for what Ozone's file systems cannot do.
+//! `-getmerge`, and commands that do nothing yet.
 
 use bytes::Bytes;
 
@@ -66,30 +66,30 @@ impl Command for Merge {
     }
 }
 
-/// A command that Ozone's file systems have no operation for.
-pub struct Unsupported {
+/// A command about snapshots of buckets, which are not there yet.
+pub struct Snapshot {
     least: usize,
-    operation: &'static str,
+    most: usize,
 }
 
-impl Unsupported {
-    /// A command that needs `least` paths and this operation.
-    pub const fn new(least: usize, operation: &'static str) -> Self {
-        Self { least, operation }
+impl Snapshot {
+    /// A command that takes so many arguments.
+    pub const fn new(least: usize, most: usize) -> Self {
+        Self { least, most }
     }
 }
 
-impl Command for Unsupported {
+impl Command for Snapshot {
     fn options(&mut self, _shell: &mut Shell, arguments: &mut Vec<String>) -> Outcome {
-        if arguments.len() < self.least {
-            let text = format!(
-                "Not enough arguments: expected {} but got {}",
-                self.least,
-                arguments.len()
-            );
-            return Err(Trouble::Illegal(text));
+        let told = |text: &str| Err(Trouble::Illegal(text.to_owned()));
+        match (arguments.len(), self.least) {
+            (0, 1) => told("<snapshotDir> is missing."),
+            (count, 1) if count > self.most => told("Too many arguments."),
+            (count, least) if !(least..=self.most).contains(&count) => {
+                told("Incorrect number of arguments.")
+            }
+            _ => Err(Trouble::Message("snapshots are not supported yet".to_owned())),
         }
-        Err(Trouble::Fatal(format!("Ozone's file systems do not support {}", self.operation)))
     }
 
     fn path(&mut self, _shell: &mut Shell, _item: &Item) -> Outcome {

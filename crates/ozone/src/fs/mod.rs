@@ -112,7 +112,9 @@ fn execute(command: &mut dyn walk::Command, shell: &mut Shell, words: Vec<String
 }
 
 fn unknown(word: &str) -> ExitCode {
-    eprintln!("{word}: Unknown command");
+    if word != "-" {
+        eprintln!("{word}: Unknown command");
+    }
     if table::command(word).is_some() {
         eprintln!("Did you mean -{word}?  This command begins with a dash.");
     }

@@ -9,7 +9,8 @@ pub struct FsPath {
     pub scheme: Option<String>,
     /// What stands between `//` and the path.
     pub authority: Option<String>,
-    /// The path, without doubled slashes or one at its end; relative if it does not begin with one.
+    /// The path, without doubled slashes, `.` and `..` parts, or a slash at its end; relative if it does not
+    /// begin with one.
     pub path: String,
 }
 
@@ -32,6 +33,19 @@ impl FsPath {
         };
         let authority = authority.filter(|authority| !authority.is_empty());
         Self { scheme, authority, path: normal(path) }
+    }
+
+    /// As [`Self::parse`], for a text of the command line.
+    ///
+    /// # Errors
+    /// It is empty, or has a colon that begins neither a file system nor stands behind a slash, in the words of
+    /// `Path` and `java.net.URI`.
+    pub fn given(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("Can not create a Path from an empty string".to_owned());
+        }
+        check_colon(text)?;
+        Ok(Self::parse(text))
     }
 
     /// Begins with a slash.
@@ -76,25 +90,46 @@ impl fmt::Display for FsPath {
         if let Some(scheme) = &self.scheme {
             write!(f, "{scheme}:")?;
         }
-        if let Some(authority) = &self.authority {
-            write!(f, "//{authority}")?;
+        match (&self.authority, self.scheme.as_deref()) {
+            (Some(authority), _) => write!(f, "//{authority}")?,
+            (None, Some("file")) => f.write_str("//")?,
+            (None, _) => {}
         }
         f.write_str(&self.path)
     }
 }
 
-/// A path without doubled slashes, `.` parts at its begin, or a slash at its end.
+/// Refuses a colon in front of the first slash that a slash does not follow.
+///
+/// # Errors
+/// In the words of `java.net.URI`.
+pub fn check_colon(text: &str) -> Result<(), String> {
+    let (Some(colon), slash) = (text.find(':'), text.find('/')) else { return Ok(()) };
+    if slash.is_some_and(|slash| slash <= colon + 1) {
+        return Ok(());
+    }
+    let what = match (&text[..colon], &text[colon + 1..]) {
+        ("", "") => "Expected scheme name at index 0".to_owned(),
+        (_, "") => format!("Expected scheme-specific part at index {}", colon + 1),
+        _ => "Relative path in absolute URI".to_owned(),
+    };
+    Err(format!("java.net.URISyntaxException: {what}: {text}"))
+}
+
+/// A path without doubled slashes, a slash at its end, `.` parts, or `..` parts that have something to lead out of.
 fn normal(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    for char in path.chars() {
-        if char != '/' || !out.ends_with('/') {
-            out.push(char);
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            part => parts.push(part),
         }
     }
-    if out.len() > 1 && out.ends_with('/') {
-        out.pop();
-    }
-    out
+    let root = if path.starts_with('/') { "/" } else { "" };
+    format!("{root}{}", parts.join("/"))
 }
 
 /// A path without `.` and `..` parts, as names are resolved against a directory.
@@ -145,6 +180,28 @@ mod tests {
         assert_eq!(parts("a:b/c"), owned("", "", "a:b/c"));
         assert_eq!(parts("//x/y"), owned("", "", "/x/y"));
         assert_eq!(parts("/"), owned("", "", "/"));
+    }
+
+    #[test]
+    fn dots_lead_where_they_say_and_no_further() {
+        let path = |text| FsPath::parse(text).path;
+        assert_eq!(path("ofs://svc/v/b/./k/../l/."), "/v/b/l");
+        assert_eq!(path("/.."), "/..");
+        assert_eq!(path("/a/../../b"), "/../b");
+        assert_eq!(path("./a/b/.."), "a");
+        assert_eq!(path("../a"), "../a");
+        assert_eq!(path("."), "");
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused_in_javas_words() {
+        let refused = |text| FsPath::given(text).unwrap_err();
+        assert_eq!(refused(""), "Can not create a Path from an empty string");
+        let begin = "java.net.URISyntaxException:";
+        assert_eq!(refused(":"), format!("{begin} Expected scheme name at index 0: :"));
+        assert_eq!(refused("a:"), format!("{begin} Expected scheme-specific part at index 2: a:"));
+        assert_eq!(refused("a:b/c"), format!("{begin} Relative path in absolute URI: a:b/c"));
+        assert!(FsPath::given("./a:b").is_ok() && FsPath::given("ofs:/v").is_ok());
     }
 
     #[test]

@@ -147,8 +147,15 @@ fn wrong(what: &str, text: &str, at: usize) -> String {
 /// The patterns that a path stands for when a brace holds parts of several names: `/{a/b,c}/d`.
 ///
 /// # Errors
-/// There are too many.
+/// There are too many, or a backslash at the end protects nothing.
 pub fn expand(path: &str) -> Result<Vec<String>, String> {
+    let at_end = path.chars().rev().take_while(|char| *char == '\\').count();
+    if at_end % 2 == 1 {
+        return Err(format!(
+            "Illegal file pattern: An escaped character does not present for glob {path} at {}",
+            path.encode_utf16().count()
+        ));
+    }
     flatten(path, true)
 }
 
@@ -279,6 +286,8 @@ mod tests {
         assert_eq!(expand("/{a,b}/c").unwrap(), ["/{a,b}/c"]);
         assert_eq!(expand("/{a/{x,y},b}/{c,d}").unwrap(), ["/a/{x,y}/{c,d}", "/b/{c,d}"]);
         assert_eq!(unescape("a\\*b"), "a*b");
+        let told = "An escaped character does not present for glob /é\\ at 3";
+        assert_eq!(expand("/é\\").unwrap_err(), format!("Illegal file pattern: {told}"));
     }
 
     #[test]

@@ -199,7 +199,10 @@ impl Command for SetReplication {
         let text = arguments.remove(0);
         self.copies = text.parse().map_err(|_| {
             shell.warn("Illegal replication, a positive integer expected");
-            Trouble::Illegal(format!("For input string: \"{text}\""))
+            Trouble::Illegal(match text.parse::<i32>() {
+                Ok(_) => format!("Value out of range. Value:\"{text}\" Radix:10"),
+                Err(_) => format!("For input string: \"{text}\""),
+            })
         })?;
         if self.copies < 1 {
             return Err(Trouble::Illegal("replication must be >= 1".to_owned()));

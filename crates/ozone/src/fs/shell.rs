@@ -229,7 +229,7 @@ impl Shell {
     /// # Errors
     /// The file system cannot tell what is there.
     pub fn item(&mut self, text: &str) -> Result<Item, Trouble> {
-        let system = self.system(&FsPath::parse(text))?;
+        let system = self.system(&given(text)?)?;
         let path = qualified(&system, text);
         let status = status(&system, &path)?;
         Ok(Item { text: text.to_owned(), system, path, status })
@@ -240,7 +240,7 @@ impl Shell {
     /// # Errors
     /// The system cannot tell what is there.
     pub fn local_item(&mut self, text: &str) -> Result<Item, Trouble> {
-        let mut parsed = FsPath::parse(text);
+        let mut parsed = given(text)?;
         parsed.scheme = Some("file".to_owned());
         let shown = parsed.path.clone();
         let shown = if text.ends_with('/') && shown != "/" { format!("{shown}/") } else { shown };
@@ -256,7 +256,7 @@ impl Shell {
     /// # Errors
     /// The pattern is none, or the file system cannot tell.
     pub fn glob(&mut self, text: &str) -> Result<Vec<Item>, Trouble> {
-        let parsed = FsPath::parse(text);
+        let parsed = given(text)?;
         let system = self.system(&parsed)?;
         let Some(found) = glob(&system, &parsed.path)? else {
             let text = pattern::unescape(text);
@@ -279,6 +279,11 @@ impl Shell {
         items.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(items)
     }
+}
+
+/// A path of the command line.
+fn given(text: &str) -> Result<FsPath, Trouble> {
+    FsPath::given(text).map_err(Trouble::Illegal)
 }
 
 /// An absolute path in a file system.
@@ -310,10 +315,7 @@ fn matching(system: &System, parts: &[&str], wild: &mut bool) -> Result<Vec<File
     let mut candidates: Vec<(FsPath, Option<FileStatus>)> = vec![(system.root.clone(), None)];
     for (index, part) in parts.iter().enumerate() {
         let last = index + 1 == parts.len();
-        if part.find(':').is_some_and(|at| at > 0) {
-            let text = "java.net.URISyntaxException: Relative path in absolute URI";
-            return Err(Trouble::Illegal(format!("{text}: {part}")));
-        }
+        path::check_colon(part).map_err(Trouble::Illegal)?;
         let pattern = Pattern::new(part).map_err(Trouble::Message)?;
         if !pattern.has_wildcard() {
             // Whether it exists is seen when something is looked for in it, or at the end.

@@ -1,6 +1,6 @@
 //! `-mkdir`, `-touch`, `-touchz`, `-test`, `-stat`.
 
-use chrono::{Local, NaiveDateTime, TimeZone, Utc};
+use chrono::{Duration, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
 
 use super::options::{Format, MANY};
 use super::shell::{Item, Shell};
@@ -73,6 +73,35 @@ impl Command for TouchEmpty {
     }
 }
 
+/// `yyyyMMdd:HHmmss` as Java's `SimpleDateFormat` reads it: what is too much for a field goes over into the next one, and
+/// what follows does not count.
+fn timestamp(text: &str) -> Option<NaiveDateTime> {
+    let (date, time) = text.split_once(':')?;
+    let number = |digits: Option<&str>| -> Option<i64> {
+        digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
+    };
+    let year = number(date.get(..4))?;
+    let month = number(date.get(4..6))?;
+    let day = number(date.get(6..))?;
+    let hour = number(time.get(..2))?;
+    let minute = number(time.get(2..4))?;
+    let end = time
+        .get(4..)?
+        .bytes()
+        .position(|byte| !byte.is_ascii_digit())
+        .map_or(time.len(), |at| 4 + at);
+    let second = number(time.get(4..end))?;
+    let months = year.checked_mul(12)?.checked_add(month - 1)?;
+    let first = NaiveDate::from_ymd_opt(
+        i32::try_from(months.div_euclid(12)).ok()?,
+        u32::try_from(months.rem_euclid(12)).ok()? + 1,
+        1,
+    )?;
+    let seconds = (hour * 60 + minute).checked_mul(60)?.checked_add(second)?;
+    let past = Duration::try_days(day - 1)?.checked_add(&Duration::try_seconds(seconds)?)?;
+    first.and_time(NaiveTime::MIN).checked_add_signed(past)
+}
+
 /// `-touch`.
 #[derive(Default)]
 pub struct Touch {
@@ -86,8 +115,7 @@ impl Touch {
     fn set(&self, item: &Item) -> Outcome {
         let time = match &self.time {
             None => Utc::now().timestamp_millis(),
-            Some(text) => NaiveDateTime::parse_from_str(text, "%Y%m%d:%H%M%S")
-                .ok()
+            Some(text) => timestamp(text)
                 .and_then(|time| Local.from_local_datetime(&time).earliest())
                 .map(|time| time.timestamp_millis())
                 .ok_or_else(|| {
@@ -109,7 +137,7 @@ impl Command for Touch {
         let end = arguments.iter().position(|word| word == "--").unwrap_or(arguments.len());
         if let Some(at) = arguments[..end].iter().position(|word| word == "-t") {
             if at + 1 >= arguments.len() {
-                return Err(Trouble::Illegal("option -t requires 1 argument".to_owned()));
+                return Err(Trouble::Illegal("option -t requires 1 argument.".to_owned()));
             }
             self.time = Some(arguments.remove(at + 1));
             arguments.remove(at);
@@ -209,8 +237,8 @@ impl Command for Stat {
         if arguments[0].contains('%') {
             self.format = arguments.remove(0);
         }
-        self.recursive |= FORMAT.parse(arguments)?.has("R");
-        Ok(())
+        // Behind the format -R is taken away, too, and means nothing.
+        FORMAT.parse(arguments).map(drop)
     }
 
     fn path(&mut self, shell: &mut Shell, item: &Item) -> Outcome {
@@ -250,4 +278,30 @@ impl Command for Stat {
 
 fn octal(mode: u16) -> u16 {
     mode & 0o1777
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_is_read_as_generously_as_java_does() {
+        let read = |text| timestamp(text).map(|time| time.to_string());
+        assert_eq!(read("20200229:010203").unwrap(), "2020-02-29 01:02:03");
+        assert_eq!(read("20201301:000000").unwrap(), "2021-01-01 00:00:00");
+        assert_eq!(read("20200030:000000").unwrap(), "2019-12-30 00:00:00");
+        assert_eq!(read("20200101:250000").unwrap(), "2020-01-02 01:00:00");
+        assert_eq!(read("20200101:000000x").unwrap(), "2020-01-01 00:00:00");
+        for wrong in [
+            "2020",
+            "20200101",
+            "2020-01-01",
+            "",
+            ":",
+            "20200101:0000",
+            "99999999999999999999:000000",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
 }

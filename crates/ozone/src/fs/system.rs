@@ -62,11 +62,13 @@ impl System {
             ("ofs", Some(authority)) => {
                 let address =
                     address(authority).ok_or_else(|| Trouble::Illegal(OFS_FORMS.to_owned()))?;
+                check_host(&address, authority)?;
                 OzoneFileSystem::rooted(conf, &address)?
             }
             ("o3fs", Some(authority)) => {
                 let (bucket, volume, address) = bucket_address(authority)
                     .ok_or_else(|| Trouble::Illegal(O3FS_FORMS.to_owned()))?;
+                check_host(&address, authority)?;
                 runtime.block_on(OzoneFileSystem::in_bucket(conf, &address, volume, bucket))?
             }
             ("ofs", None) => return Err(Trouble::Illegal(OFS_FORMS.to_owned())),
@@ -328,6 +330,16 @@ fn address(authority: &str) -> Option<OmAddress> {
         None => (authority, None),
     };
     Some(OmAddress::Named(host.to_owned(), port))
+}
+
+/// Refuses characters that no host and no service has.
+fn check_host(address: &OmAddress, authority: &str) -> Result<(), Trouble> {
+    let OmAddress::Named(host, _) = address else { return Ok(()) };
+    if host.chars().all(|char| char.is_ascii_alphanumeric() || "-._~[]%".contains(char)) {
+        return Ok(());
+    }
+    let text = format!("Does not contain a valid host:port authority: {authority}");
+    Err(Trouble::Illegal(text))
 }
 
 /// `bucket.volume`, maybe with `.` and an address.

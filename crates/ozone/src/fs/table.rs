@@ -1,12 +1,12 @@
 //! The commands by name, with their usage.
 
-use super::attributes::{Append, Concat, GetAttributes, SetAcl, Truncate};
+use super::attributes::{Append, Concat, GetAttributes, SetAcl, SetAttribute, Truncate};
 use super::copy::{Transfer, Verb};
 use super::delete::{Expunge, Remove, RemoveDirectory};
 use super::display::{Cat, Checksum, Head, Tail};
 use super::find::Find;
 use super::ls::Ls;
-use super::merge::{Merge, MoveToLocal, Unsupported};
+use super::merge::{Merge, MoveToLocal, Snapshot};
 use super::permissions::{Chmod, Chown, GetAcl, SetReplication};
 use super::small::{MakeDirectory, Stat, Test, Touch, TouchEmpty};
 use super::usage::{Count, Df, Du};
@@ -73,8 +73,8 @@ const ENTRIES: &[(&str, &str, &str)] = &[
         "get",
         "[-f] [-p] [-crc] [-ignoreCrc] [-t <thread count>] [-q <thread pool queue size>] <src> ... \
          <localdst>",
-        "Copies to this machine. -f: over existing files. -p: with times and modes. <localdst> - is \
-         standard output.",
+        "Copies to this machine. -f: over existing files. -p: with times and modes. -crc: with \
+         checksum files.",
     ),
     ("getfacl", "[-R] <path>", "Prints the permission bits as an ACL."),
     ("getfattr", "[-R] {-n name | -d} [-e en] <path>", "Extended attributes: not with Ozone."),
@@ -168,8 +168,8 @@ pub fn command(name: &str) -> Option<Box<dyn Command>> {
         "copyToLocal" | "get" => Box::new(Transfer::new(Verb::Get)),
         "count" => Box::new(Count::default()),
         "cp" => Box::new(Transfer::new(Verb::Copy)),
-        "createSnapshot" => Box::new(Unsupported::new(1, "snapshots yet")),
-        "deleteSnapshot" => Box::new(Unsupported::new(2, "snapshots yet")),
+        "createSnapshot" => Box::new(Snapshot::new(1, 2)),
+        "deleteSnapshot" => Box::new(Snapshot::new(2, 2)),
         "df" => Box::new(Df::default()),
         "du" => Box::new(Du::default()),
         "dus" => Box::new(Du::summary()),
@@ -185,12 +185,12 @@ pub fn command(name: &str) -> Option<Box<dyn Command>> {
         "moveFromLocal" => Box::new(Transfer::new(Verb::MoveFromLocal)),
         "moveToLocal" => Box::new(MoveToLocal),
         "mv" => Box::new(Transfer::new(Verb::Move)),
-        "renameSnapshot" => Box::new(Unsupported::new(3, "snapshots yet")),
+        "renameSnapshot" => Box::new(Snapshot::new(3, 3)),
         "rm" => Box::new(Remove::default()),
         "rmdir" => Box::new(RemoveDirectory::default()),
         "rmr" => Box::new(Remove::recursive()),
         "setfacl" => Box::new(SetAcl),
-        "setfattr" => Box::new(Unsupported::new(1, "extended attributes")),
+        "setfattr" => Box::new(SetAttribute),
         "setrep" => Box::new(SetReplication::default()),
         "stat" => Box::new(Stat::default()),
         "tail" => Box::new(Tail::default()),

@@ -3,6 +3,7 @@
 use super::options::{Format, MANY};
 use super::shell::{Item, Shell};
 use super::text::{self, Table};
+use super::trouble::Trouble;
 use super::walk::{self, Command, Outcome};
 
 /// What Hadoop shows for a file system that does not tell its size.
@@ -124,11 +125,14 @@ pub struct Count {
     only_quota: bool,
     human: bool,
     snapshot: bool,
+    coding: bool,
     types: Vec<String>,
 }
 
 /// Kinds of storage that can have a quota.
-const STORAGE_TYPES: [&str; 5] = ["RAM_DISK", "SSD", "DISK", "ARCHIVE", "NVDIMM"];
+const STORAGE_TYPES: [&str; 5] = ["SSD", "DISK", "ARCHIVE", "PROVIDED", "NVDIMM"];
+/// One that has none, and may be named.
+const MEMORY: &str = "RAM_DISK";
 
 impl Count {
     fn header(&self) -> String {
@@ -159,6 +163,9 @@ impl Count {
                 "SNAPSHOT_SPACE_CONSUMED"
             );
         }
+        if self.coding {
+            line += "ERASURECODING_POLICY ";
+        }
         line + "PATHNAME"
     }
 }
@@ -171,10 +178,7 @@ impl Command for Count {
         self.human = given.has("h");
         self.only_quota = given.has("u");
         self.snapshot = given.has("s");
-        if given.has("e") {
-            let text = "erasure coding policies are not told by this file system";
-            return Err(super::trouble::Trouble::Fatal(text.to_owned()));
-        }
+        self.coding = given.has("e");
         if self.quota || self.only_quota {
             if let Some(types) = given.value("t") {
                 self.types = storage_types(types)?;
@@ -192,6 +196,10 @@ impl Command for Count {
 
     fn path(&mut self, shell: &mut Shell, item: &Item) -> Outcome {
         let sum = item.system.summary(&item.path)?;
+        if self.coding {
+            let text = "erasure coding policies are not told by this file system";
+            return Err(Trouble::Fatal(text.to_owned()));
+        }
         let mut line = String::new();
         if self.types.is_empty() {
             // Quotas of volumes and buckets are not those of a file system.
@@ -218,15 +226,15 @@ impl Command for Count {
     }
 }
 
-fn storage_types(text: &str) -> Result<Vec<String>, super::trouble::Trouble> {
+fn storage_types(text: &str) -> Result<Vec<String>, Trouble> {
     if text.is_empty() || text.eq_ignore_ascii_case("all") {
         return Ok(STORAGE_TYPES.map(str::to_owned).to_vec());
     }
     let mut types = Vec::new();
     for word in text.split(',').filter(|word| !word.is_empty()) {
         let name = word.trim().to_uppercase();
-        if !STORAGE_TYPES.contains(&&name[..]) {
-            return Err(super::trouble::Trouble::Illegal(format!(
+        if name != MEMORY && !STORAGE_TYPES.contains(&&name[..]) {
+            return Err(Trouble::Illegal(format!(
                 "No enum constant org.apache.hadoop.fs.StorageType.{name}"
             )));
         }

@@ -43,7 +43,7 @@ pub struct ModifyAclArgs {
         short = 'a',
         long = "acls",
         alias = "acl",
-        value_name = "acls",
+        value_name = "values",
         required = true,
         value_delimiter = ','
     )]

@@ -117,10 +117,10 @@ impl ReplicationOptions {
 #[derive(Args, Clone, Debug, Default)]
 pub struct QuotaOptions {
     /// Most bytes on all disks, e.g. 10GB
-    #[arg(long, alias = "quota", value_name = "quotaInBytes")]
+    #[arg(long, alias = "quota", value_name = "quotaInBytes", allow_negative_numbers = true)]
     pub space_quota: Option<String>,
     /// Most buckets of a volume, or keys of a bucket
-    #[arg(long, value_name = "quotaInNamespace")]
+    #[arg(long, value_name = "quotaInNamespace", allow_negative_numbers = true)]
     pub namespace_quota: Option<String>,
 }
 
@@ -173,8 +173,11 @@ fn space_quota(text: &str) -> Result<i64, Failure> {
     if number <= 0 {
         return Err(Failure::new(format!("Invalid value for space quota: {number}")));
     }
-    // More than the signed range is no limit worth having; Java would wrap around.
-    Ok(number.checked_mul(1 << shift).unwrap_or(i64::MAX))
+    // Java wraps around, and may get a positive number by that; nobody means such a limit.
+    number.checked_mul(1 << shift).ok_or_else(|| {
+        let wrapped = number.wrapping_mul(1 << shift);
+        Failure::new(format!("Invalid values for quota : space quota is :{wrapped}."))
+    })
 }
 
 fn namespace_quota(text: &str) -> Result<i64, Failure> {
@@ -198,6 +201,8 @@ mod tests {
         assert_eq!(space_quota("7").unwrap(), 7);
         assert_eq!(space_quota("7B").unwrap(), 7);
         assert_eq!(space_quota("0").unwrap_err().to_string(), "Invalid value for space quota: 0");
+        let error = space_quota("9999PB").unwrap_err().to_string();
+        assert_eq!(error, "Invalid values for quota : space quota is :-7188870905190154240.");
         assert!(space_quota("12QB").unwrap_err().to_string().starts_with("12QB is invalid."));
         let error = namespace_quota("-3").unwrap_err().to_string();
         assert_eq!(error, "Invalid value for namespace quota: -3");

@@ -100,7 +100,7 @@ pub struct DeleteArgs {
     recursive: bool,
     /// Accepted for compatibility; deletion needs no threads here
     #[arg(short = 't', long = "threads", alias = "thread", value_name = "threadNo", hide = true)]
-    threads: Option<u32>,
+    threads: Option<i32>,
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
@@ -275,8 +275,12 @@ fn delete(session: &Session, args: &DeleteArgs) -> Result<(), Failure> {
             return session.print("Operation cancelled.");
         }
     }
+    if args.recursive && args.threads.is_some_and(|threads| threads < 1) {
+        return Err(Failure::new("The number of threads should be positive."));
+    }
     session.block_on(async {
         if args.recursive {
+            client.volume(&name).await?;
             bucket::delete_all(&client, &name).await?;
         }
         client.delete_volume(&name).await?;

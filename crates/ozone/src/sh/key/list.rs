@@ -114,12 +114,15 @@ async fn print(
     let mut out = BufWriter::new(io::stdout().lock());
     let page_max = client.settings().list_page;
     let mut after = start.map(str::to_owned);
-    let mut count = 0;
-    out.write_all(b"[")?;
+    let (mut count, mut began) = (0, false);
     let more = loop {
         // One more than wanted tells whether there is more.
         let ask = u32::try_from(limit - count).unwrap_or(u32::MAX).saturating_add(1).min(page_max);
         let (page, more) = client.list_keys(bucket, prefix, after.as_deref(), ask).await?;
+        // Not before it is sure that there is a list.
+        if !std::mem::replace(&mut began, true) {
+            out.write_all(b"[")?;
+        }
         let room = limit - count;
         for key in page.iter().take(room) {
             put(&mut out, key, count)?;

@@ -33,7 +33,11 @@ pub fn put(session: &Session, args: PutArgs) -> Result<(), Failure> {
             session.print("API: async")?;
         }
         let mut file = File::open(&args.file).map_err(|e| Failure::file(&args.file, &e))?;
-        let size = file.metadata().map_err(|e| Failure::file(&args.file, &e))?.len();
+        let found = file.metadata().map_err(|e| Failure::file(&args.file, &e))?;
+        if found.is_dir() {
+            return Err(Failure::new("Is a directory"));
+        }
+        let size = found.len();
         let mut new = NewKey { size, replication, ..Default::default() };
         if let Some(generation) = args.expected_generation {
             let positive = u64::try_from(generation).ok().filter(|number| *number > 0);
