@@ -452,9 +452,11 @@ impl Walk {
     }
 }
 
-/// Metadata of the request are the key's, not its folders'.
-fn new_folder(args: &KeyArgs, acls: Vec<OzoneAclInfo>, at: At) -> DirectoryInfo {
+/// Metadata of the request are the key's, not its folders'. Of a grantee, a folder of a tree has one ACL.
+fn new_folder(args: &KeyArgs, listed: Vec<OzoneAclInfo>, at: At) -> DirectoryInfo {
     let now = args.modification_time.unwrap_or(0);
+    let mut acls = Vec::with_capacity(listed.len());
+    listed.into_iter().for_each(|acl| acl::add(&mut acls, acl));
     DirectoryInfo {
         creation_time: now,
         modification_time: now,

@@ -106,10 +106,25 @@ enum For {
     Editing,
 }
 
+/// Volume, bucket and key of a path. Slashes before each do not count (`StringUtils.split`).
+fn parts(path: &str) -> [Option<&str>; 3] {
+    let mut rest = path;
+    [true, true, false].map(|ends_at_slash| {
+        rest = rest.trim_start_matches('/');
+        let end = rest.find('/').filter(|_| ends_at_slash).unwrap_or(rest.len());
+        let (part, behind) = rest.split_at(end);
+        rest = behind;
+        Some(part).filter(|part| !part.is_empty())
+    })
+}
+
 /// Every way to the ACLs of a missing key has its own words, or none.
 fn missing_key(bucket: &Bucket, object: &OzoneObj, key: &str, purpose: For) -> Failure {
     let name = match purpose {
-        For::Reading => &object.path,
+        For::Reading => {
+            let path = parts(&object.path).map(Option::unwrap_or_default).join("/");
+            return Failure::new(Status::KeyNotFound, format!("Key not found. Key:/{path}"));
+        }
         For::Editing if bucket.layout.is_tree() => key,
         For::Editing => return OmError::bare(Status::KeyNotFound).into(),
     };
@@ -119,10 +134,7 @@ fn missing_key(bucket: &Bucket, object: &OzoneObj, key: &str, purpose: For) -> F
 impl Owner {
     /// Finds what the path of a request names: `/volume`, `/volume/bucket`, `/volume/bucket/key…`.
     fn find(ns: &Namespace<'_>, object: &OzoneObj, purpose: For) -> Result<Self, Failure> {
-        let path = object.path.strip_prefix('/').unwrap_or(&object.path);
-        let mut parts = path.splitn(3, '/');
-        let mut part = || parts.next().filter(|part| !part.is_empty());
-        let (volume, bucket, key) = (part(), part(), part());
+        let [volume, bucket, key] = parts(&object.path);
         match (object.res_type(), volume, bucket, key) {
             // What is behind a volume does not matter.
             (ObjectType::Volume, Some(volume), _, _) => ns.volume(volume).map(Self::Volume),
@@ -174,11 +186,6 @@ impl Owner {
         }
     }
 
-    /// Whether it is a prefix without a row.
-    fn is_new(&self) -> bool {
-        matches!(self, Self::Prefix(info) if info.object_id.is_none())
-    }
-
     /// Whether it stays as it is without an edit: a volume's answer is a success all the same.
     fn is_volume(&self) -> bool {
         matches!(self, Self::Volume(_))
@@ -190,6 +197,14 @@ impl Owner {
             Self::Bucket(info) => &mut info.acls,
             Self::Key { key, .. } => &mut key.acls,
             Self::Prefix(info) => &mut info.acls,
+        }
+    }
+
+    /// The row of a prefix that has none.
+    fn new_prefix(&self) -> Option<&str> {
+        match self {
+            Self::Prefix(info) if info.object_id.is_none() => Some(&info.name),
+            _ => None,
         }
     }
 

@@ -84,8 +84,8 @@ impl Write for RemoveAclRequest {
         reply: &mut OmResponse,
     ) -> Result<(), Failure> {
         let Self { obj, acl, modification_time } = self;
-        if Owner::find(ns, &obj, For::Editing)?.is_new() {
-            let message = format!("No prefix info for the prefix path: {}", obj.path);
+        if let Some(prefix) = Owner::find(ns, &obj, For::Editing)?.new_prefix() {
+            let message = format!("No prefix info for the prefix path: {prefix}");
             return Err(Failure::new(Status::PrefixNotFound, message));
         }
         let edited = edit(ns, &obj, at, modification_time, |acls| acl::remove(acls, &acl))?;
@@ -115,15 +115,17 @@ impl Write for SetAclRequest {
         reply: &mut OmResponse,
     ) -> Result<(), Failure> {
         let Self { obj, acl, modification_time } = self;
-        let is_new = Owner::find(ns, &obj, For::Editing)?.is_new();
+        let is_new = Owner::find(ns, &obj, For::Editing)?.new_prefix().is_some();
         let edited = edit(ns, &obj, at, modification_time, |acls| {
             let inherited = std::mem::replace(acls, acl);
             if is_new {
                 inherited.into_iter().for_each(|acl| acl::add(acls, acl));
             }
         })?;
-        reply.success = Some(edited.success);
-        reply.set_acl_response = Some(Box::new(SetAclResponse { response: edited.changed }));
+        // A new prefix is a change, even without any ACL.
+        reply.success = Some(edited.success || is_new);
+        let response = edited.changed || is_new;
+        reply.set_acl_response = Some(Box::new(SetAclResponse { response }));
         Ok(())
     }
 }

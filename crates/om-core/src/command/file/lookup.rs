@@ -26,6 +26,5 @@ pub(crate) fn read(
         None => return Err(super::not_found(&bucket, &name)),
     };
     reply.lookup_file_response = Some(Box::new(LookupFileResponse { key_info }));
-    // As statuses: flat layouts answer HEAD as any other.
-    if bucket.layout.is_tree() { Ok(lookup::locate(args)) } else { Ok(Read::Locate) }
+    Ok(lookup::locate(args))
 }

@@ -53,7 +53,10 @@ pub(crate) fn find(
     }
     match bucket.walk(ns, name, true)?.leaf {
         Leaf::File(mut key) => {
-            key.is_file = Some(true);
+            // Flat layouts say what the row says, which after a multipart upload is not a file.
+            if bucket.layout.is_tree() {
+                key.is_file = Some(true);
+            }
             Ok(Some((key, false)))
         }
         Leaf::Folder(folder) => Ok(Some((folder, true))),

@@ -82,9 +82,17 @@ fn find(ns: &Namespace<'_>, bucket: &Bucket, name: &str) -> Result<OpenFile, Fai
         let message = format!("Cannot recover file : {name} as parent directory doesn't exist");
         return Err(refused(Status::DirectoryNotFound, message).into());
     }
-    let Leaf::File(visible) = walk.leaf else {
-        let message = format!("Key:{name} not found in keyTable.");
-        return Err(refused(Status::KeyNotFound, message).into());
+    let visible = match walk.leaf {
+        Leaf::File(visible) => visible,
+        Leaf::Folder(_) => {
+            let what = "as there is already directory in the given path";
+            let message = format!("Can not create file: {name} {what}");
+            return Err(refused(Status::NotAFile, message).into());
+        }
+        Leaf::Free | Leaf::BelowFile(_) => {
+            let message = format!("Key:{name} not found in keyTable.");
+            return Err(refused(Status::KeyNotFound, message).into());
+        }
     };
     let Some(writer) = key::hsync_client(&visible) else {
         let message = format!("Key: {name} is already closed");

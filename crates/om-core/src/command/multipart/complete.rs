@@ -100,7 +100,8 @@ fn walk(ns: &Namespace<'_>, bucket: &Bucket, args: &KeyArgs) -> Result<Walk, Fai
         Leaf::Folder(_) | Leaf::File(_) if bucket.layout.normalizes() => Err(Failure::new(
             Status::NotAFile,
             format!(
-                "Can not Complete MPU for file: {} as there is already directory in the given path",
+                "Can not {} file: {} as there is already directory in the given path",
+                if bucket.layout.is_tree() { "create" } else { "Complete MPU for" },
                 args.key_name
             ),
         )),

@@ -29,7 +29,9 @@ pub(crate) fn read(
     let later: Vec<&PartKeyInfo> =
         upload.part_key_info_list.iter().filter(|part| part.part_number > marker).collect();
     let page = &later[..later.len().min(max)];
-    let is_truncated = page.len() < later.len();
+    // Asked for none, the genuine server looks at no part, and so not at the marker.
+    let unseen = if max == 0 { &upload.part_key_info_list[..] } else { &[] };
+    let is_truncated = page.len() < later.len() || !unseen.is_empty();
     let parts_list = page.iter().map(|part| info(part)).collect();
     let next = page.last().filter(|_| is_truncated).map_or(0, |part| part.part_number);
     let mut response = MultipartUploadListPartsResponse {

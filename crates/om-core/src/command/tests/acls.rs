@@ -275,7 +275,7 @@ fn an_acl_that_a_java_ozone_manager_could_not_read_is_malformed_and_others_are_s
 }
 
 #[test]
-fn the_acls_of_a_request_stand_beside_the_users_own_and_behind_what_a_folder_inherits() {
+fn the_acls_of_a_request_stand_beside_the_users_own_at_a_key_and_join_them_at_a_folder() {
     let mut om = Om::with_bucket(BucketLayoutProto::FileSystemOptimized);
     let default =
         OzoneAclInfo { acl_scope: OzoneAclScope::Default.into(), ..rights::of_group("staff") };
@@ -287,5 +287,27 @@ fn the_acls_of_a_request_stand_beside_the_users_own_and_behind_what_a_folder_inh
     let inherited = rights::of_group("staff");
     let (own, group) = (rights::of_user(USER), rights::of_group(USER));
     assert_eq!(key.acls, [own.clone(), group.clone(), list.clone(), inherited]);
-    assert_eq!(acls(&om, ObjectType::Key, "/vol/buck/dir"), [own, group, default, list]);
+    let joined = OzoneAclInfo { rights: vec![0x88].into(), ..own };
+    assert_eq!(acls(&om, ObjectType::Key, "/vol/buck/dir"), [joined, group, default]);
+}
+
+#[test]
+fn a_new_prefix_is_set_with_what_it_inherits_and_nothing_is_taken_from_it() {
+    let mut om = Om::with_bucket(BucketLayoutProto::ObjectStore);
+    let default =
+        OzoneAclInfo { acl_scope: OzoneAclScope::Default.into(), ..rights::of_group("staff") };
+    om.ok(add(ObjectType::Bucket, "/vol/buck", default));
+    let gone = om.write(remove(ObjectType::Prefix, "/vol//buck/p/", rights::of_user("bob")));
+    assert_eq!(gone.status(), Status::PrefixNotFound);
+    assert_eq!(gone.message.unwrap(), "No prefix info for the prefix path: /vol/buck/p/");
+    let set = |acl: Vec<OzoneAclInfo>| {
+        let obj = object(ObjectType::Prefix, "/vol/buck/p/");
+        let body = SetAclRequest { obj, acl, modification_time: None };
+        OmRequest { set_acl_request: Some(Box::new(body)), ..kind(Type::SetAcl) }
+    };
+    om.ok(set(vec![rights::of_user("bob")]));
+    let inherited = rights::of_group("staff");
+    assert_eq!(acls(&om, ObjectType::Prefix, "/vol/buck/p/"), [rights::of_user("bob"), inherited]);
+    om.ok(set(vec![rights::of_user("eve")]));
+    assert_eq!(acls(&om, ObjectType::Prefix, "/vol/buck/p/"), [rights::of_user("eve")]);
 }

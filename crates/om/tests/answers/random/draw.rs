@@ -205,6 +205,10 @@ impl Draw {
 
     /// Remembers a name that is there, or was.
     pub fn wrote(&mut self, place: Place, name: &str) {
+        // Keys without a name are refused here, and lie in a row that no listing shows there.
+        if name.trim_matches('/').is_empty() {
+            return;
+        }
         keep(&mut self.names, (place, name.to_owned()));
     }
 

@@ -94,6 +94,12 @@ pub fn settled(answer: &OmResponse) -> OmResponse {
     answer
 }
 
+/// An answer without pipelines: to HEAD, the genuine server has those that another request left in its cache.
+pub fn unlocated(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().filter(|line| line.trim() != "pipeline: *").collect();
+    lines.join("\n")
+}
+
 /// `explained-random.tsv`: command, what is in the genuine answer, what is in ours, reason.
 pub fn reason(command: &str, [genuine, ours]: &[String; 2]) -> Option<String> {
     let table = include_str!("../../../../../golden/om/answers/explained-random.tsv");

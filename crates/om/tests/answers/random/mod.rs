@@ -125,6 +125,17 @@ fn line_of(request: &OmRequest, memory: &Memory) -> String {
     memory.without_world(&text.join(" | "))
 }
 
+/// Whether the client does not want to know where the blocks are.
+fn is_head(request: &OmRequest) -> bool {
+    let args = [
+        request.lookup_key_request.as_ref().map(|body| &body.key_args),
+        request.get_key_info_request.as_ref().map(|body| &body.key_args),
+        request.get_file_status_request.as_ref().map(|body| &body.key_args),
+        request.lookup_file_request.as_ref().map(|body| &body.key_args),
+    ];
+    args.into_iter().flatten().any(|args| args.head_op())
+}
+
 /// The field in which two answers differ first.
 fn first_field([genuine, ours]: &[String; 2]) -> String {
     let longer = [genuine.lines().count(), ours.lines().count()];
@@ -164,6 +175,8 @@ impl Pair<'_> {
             self.memories[1]
                 .without_world(&text_of(ours.as_ref().map(look::settled).map_err(Clone::clone))),
         ];
+        let text =
+            if is_head(&requests[0]) { text.map(|text| look::unlocated(&text)) } else { text };
         let command = requests[0].cmd_type();
         let done = |answer: &Result<OmResponse, _>| answer.as_ref().is_ok_and(|a| a.success());
         let mut parted = false;
