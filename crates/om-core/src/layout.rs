@@ -228,15 +228,16 @@ impl Bucket {
         Ok(walk)
     }
 
-    /// What is at a row of a tree. Files are asked for more often, and no folder has the name of one.
+    /// What is at a row of a tree. A database of a Java OM may have a file and a folder there: then it is
+    /// the folder (`OMFileRequest.getOMKeyInfoIfExists`).
     fn leaf_in_tree(&self, ns: &Namespace<'_>, name: &str, row: &[u8]) -> Result<Leaf, Failure> {
-        if let Some(mut file) = ns.get(&tables::FILE, row)? {
-            name.clone_into(&mut file.key_name);
-            return Ok(Leaf::File(file));
+        if let Some(folder) = ns.directory(row)? {
+            let folder = Arc::unwrap_or_clone(folder);
+            return Ok(Leaf::Folder(folder_as_key(self.names(), folder, name, ns.rules)));
         }
-        let Some(folder) = ns.directory(row)? else { return Ok(Leaf::Free) };
-        let folder = Arc::unwrap_or_clone(folder);
-        Ok(Leaf::Folder(folder_as_key(self.names(), folder, name, ns.rules)))
+        let Some(mut file) = ns.get(&tables::FILE, row)? else { return Ok(Leaf::Free) };
+        name.clone_into(&mut file.key_name);
+        Ok(Leaf::File(file))
     }
 
     fn walk_flat(&self, ns: &Namespace<'_>, name: &str, folders: bool) -> Result<Walk, Failure> {

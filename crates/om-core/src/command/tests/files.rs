@@ -387,3 +387,33 @@ fn folders_get_neither_metadata_nor_from_the_bucket_but_from_the_request_their_r
         }
     }
 }
+
+#[test]
+fn where_a_file_and_a_folder_have_one_name_it_is_the_folder() {
+    let mut om = Om::with_bucket(BucketLayoutProto::FileSystemOptimized);
+    let file = om.put("a", 0);
+    // As a Java OM leaves it: the file was open while somebody made the folder.
+    let (volume, bucket) = (om.row(&tables::VOLUME, "/vol").unwrap(), om.bucket());
+    let ids = (volume.object_id.unwrap(), bucket.object_id.unwrap());
+    let folder =
+        DirectoryInfo { name: "a".into(), object_id: 7, parent_id: ids.1, ..Default::default() };
+    let row = tables::path_key(ids.0, ids.1, ids.1, "a");
+    let change =
+        crate::cache::Change::new(tables::DIRECTORY.slot, row, Some(folder.encode_to_vec().into()));
+    om.cache.apply(Applied { term: 1, index: om.index }, vec![change]);
+
+    let found = |om: &Om, name: &str| {
+        om.info(name)
+            .get_key_info_response
+            .and_then(|body| body.key_info)
+            .and_then(|key| key.object_id)
+    };
+    assert_eq!(found(&om, "a"), Some(7));
+    assert_eq!(om.refused(commit("a", 1, 0, Vec::new())).0, Status::NotAFile);
+    om.ok(rename_key("a", "b"));
+    assert_eq!((found(&om, "a"), found(&om, "b")), (file.object_id, Some(7)));
+    om.ok(rename_key("b", "c"));
+    om.ok(delete_key("c", false));
+    om.ok(delete_key("a", false));
+    assert_eq!((found(&om, "a"), found(&om, "c")), (None, None));
+}
