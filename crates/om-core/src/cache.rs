@@ -19,7 +19,7 @@ use bytes::Bytes;
 use om_proto::{BucketInfo, DirectoryInfo, VolumeInfo};
 use ozone_db::{Batch, DbError, Range, Store};
 use parking_lot::{Mutex, RwLock};
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 
 use crate::tables;
 
@@ -34,8 +34,10 @@ const SCAN_CHUNK_ROWS: usize = 256;
 const FLUSHED_ROWS_MAX: usize = 20_000;
 /// The same in bytes.
 const FLUSHED_BYTES_MAX: usize = 32 << 20;
-/// Keys known to be absent, per table and generation, at most.
-const ABSENT_KEYS_MAX: usize = 20_000;
+/// Keys whose rows in the store are known, per table and generation, at most.
+const SEEN_KEYS_MAX: usize = 20_000;
+/// The longest row of them in bytes.
+const SEEN_ROW_BYTES_MAX: usize = 1 << 10;
 
 /// The last applied entry of the log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -99,8 +101,9 @@ struct Generation {
     rows: AtomicIsize,
     bytes: AtomicIsize,
     applied: Mutex<Option<Applied>>,
-    /// Keys without a row when they were looked for: who makes a key asks twice, at least.
-    absent: [RwLock<FxHashSet<Box<[u8]>>>; tables::ALL.len()],
+    /// What the store had for keys that were looked up: nothing, mostly, since who makes a key asks
+    /// twice, at least; and rows that a batch will want.
+    seen: [RwLock<FxHashMap<Box<[u8]>, Option<Bytes>>>; tables::ALL.len()],
 }
 
 impl Generation {
@@ -109,20 +112,20 @@ impl Generation {
         Backlog { rows: read(&self.rows), bytes: read(&self.bytes) }
     }
 
-    fn is_absent(&self, slot: usize, key: &[u8]) -> bool {
+    fn seen(&self, slot: usize, key: &[u8]) -> Option<Option<Bytes>> {
         if !tables::is_often_absent(slot) {
-            return false;
+            return None;
         }
-        self.absent[slot].read().contains(key)
+        self.seen[slot].read().get(key).cloned()
     }
 
-    fn note_absent(&self, slot: usize, key: &[u8]) {
-        if !tables::is_often_absent(slot) {
+    fn note(&self, slot: usize, key: &[u8], row: Option<&Bytes>) {
+        if !tables::is_often_absent(slot) || row.is_some_and(|row| row.len() > SEEN_ROW_BYTES_MAX) {
             return;
         }
-        let mut absent = self.absent[slot].write();
-        if absent.len() < ABSENT_KEYS_MAX {
-            absent.insert(key.into());
+        let mut seen = self.seen[slot].write();
+        if seen.len() < SEEN_KEYS_MAX {
+            seen.insert(key.into(), row.cloned());
         }
     }
 }
@@ -218,6 +221,18 @@ impl TableCache {
     /// # Errors
     /// The store failed.
     pub fn get(&self, slot: usize, key: &[u8]) -> Result<Option<Bytes>, DbError> {
+        self.look_up(slot, key, false)
+    }
+
+    /// As [`Self::get`], and a row of a key or folder is found in memory by whoever asks again soon.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn get_ahead(&self, slot: usize, key: &[u8]) -> Result<Option<Bytes>, DbError> {
+        self.look_up(slot, key, true)
+    }
+
+    fn look_up(&self, slot: usize, key: &[u8], ahead: bool) -> Result<Option<Bytes>, DbError> {
         let current = {
             let generations = self.generations.read();
             let older = generations.flushing.iter().chain(&generations.flushed);
@@ -225,17 +240,17 @@ impl TableCache {
                 if let Some(row) = generation.tables[slot].read().get(key) {
                     return Ok(row.value.clone());
                 }
-                if generation.is_absent(slot, key) {
-                    return Ok(None);
+                if let Some(seen) = generation.seen(slot, key) {
+                    return Ok(seen);
                 }
             }
             generations.current.clone()
         };
         let found = self.store.get(tables::ALL[slot], key)?;
-        if found.is_none() {
+        if ahead || found.is_none() {
             // Noted in the generation that was looked into, though a newer one may be there by now:
             // a row that came meanwhile is in that one or a newer, and found first.
-            current.note_absent(slot, key);
+            current.note(slot, key, found.as_ref());
         }
         Ok(found)
     }

@@ -49,12 +49,19 @@ pub struct Namespace<'a> {
     edits: Vec<Change>,
     /// Position of the last edit of each row, by table; empty while there are few edits.
     last_edits: Vec<FxHashMap<Bytes, usize>>,
+    /// Rows that are read will be read again soon.
+    ahead: bool,
 }
 
 impl<'a> Namespace<'a> {
     /// A view without edits.
     pub fn new(cache: &'a TableCache, rules: &'a Rules) -> Self {
-        Self { cache, rules, edits: Vec::new(), last_edits: Vec::new() }
+        Self { cache, rules, edits: Vec::new(), last_edits: Vec::new(), ahead: false }
+    }
+
+    /// The view of a leader who reads what apply will read, so that apply need not wait for the disk.
+    pub(crate) fn ahead(&self) -> Self {
+        Self { ahead: true, ..Self::new(self.cache, self.rules) }
     }
 
     /// The edits, for [`TableCache::apply`].
@@ -84,6 +91,7 @@ impl<'a> Namespace<'a> {
     pub fn get_bytes(&self, slot: usize, key: &[u8]) -> Result<Option<Bytes>, DbError> {
         match self.edit_of(slot, key) {
             Some(edit) => Ok(edit.value.clone()),
+            None if self.ahead => self.cache.get_ahead(slot, key),
             None => self.cache.get(slot, key),
         }
     }

@@ -14,6 +14,9 @@ use crate::layout::Leaf;
 use crate::namespace::{At, Namespace};
 use crate::rights;
 
+/// Keys that are looked up before the batch is applied: every writer waits for that.
+const AHEAD_KEYS_MAX: usize = 10_000;
+
 impl Write for DeleteKeysRequest {
     fn prepare(
         &mut self,
@@ -22,8 +25,12 @@ impl Write for DeleteKeysRequest {
     ) -> Result<Option<BlocksWanted>, Failure> {
         self.denied.clear();
         if let Some(args) = &self.delete_keys {
-            ns.resolve(&args.volume_name, &args.bucket_name)?;
+            let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
             self.denied = rights::denied_keys(args, ns, caller)?;
+            let ahead = ns.ahead();
+            for name in args.keys.iter().take(AHEAD_KEYS_MAX) {
+                bucket.walk(&ahead, &bucket.key_name(name), false)?;
+            }
         }
         Ok(None)
     }

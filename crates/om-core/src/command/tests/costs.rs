@@ -118,16 +118,20 @@ fn settle(om: &Om) {
 }
 
 fn delete_all(om: &mut Om) {
+    om.ok(delete_keys());
+    settle(om);
+}
+
+fn delete_keys() -> OmRequest {
     let keys = (0..KEYS).map(name).collect();
     let args = DeleteKeyArgs { volume_name: "vol".into(), bucket_name: "buck".into(), keys };
-    om.ok(OmRequest {
+    OmRequest {
         delete_keys_request: Some(Box::new(DeleteKeysRequest {
             delete_keys: Some(args),
             ..Default::default()
         })),
         ..kind(Type::DeleteKeys)
-    });
-    settle(om);
+    }
 }
 
 /// What apply reads of a request that was prepared, and its reply.
@@ -218,5 +222,32 @@ fn a_file_below_known_folders_is_found_by_its_own_row() {
             assert_eq!(om.info(&name(n)).status(), Status::Ok);
             assert_eq!(store.take(), (0, looked_up));
         }
+    }
+}
+
+#[test]
+fn apply_finds_the_keys_of_a_batch_in_memory_as_they_are_by_then() {
+    for layout in [BucketLayoutProto::ObjectStore, BucketLayoutProto::FileSystemOptimized] {
+        let (store, mut om) = om(layout);
+        let ((stepped, looked_up), reply) = applying(&store, &mut om, delete_keys());
+        assert_eq!((stepped, looked_up, reply.status()), (0, 0, Status::Ok), "{layout:?}");
+
+        let (_, mut om) = self::om(layout);
+        let mut request = delete_keys();
+        prepare(&mut request, &om.ns(), &om.caller()).unwrap();
+        // Between the look and apply one key goes and another one changes, and all is flushed.
+        om.ok(delete_key(&name(0), false));
+        om.put(&name(1), 10);
+        settle(&om);
+        om.index += 1;
+        let at = At { term: 1, index: om.index };
+        let (reply, changes) = apply(Box::new(request), at, om.ns()).unwrap();
+        om.cache.apply(Applied { term: 1, index: om.index }, changes);
+        assert_eq!(reply.status(), Status::PartialDelete);
+        let left = reply.delete_keys_response.unwrap().un_deleted_keys.unwrap().keys;
+        assert_eq!(left, [name(0)]);
+        let retired = om.rows(&tables::DELETED);
+        assert_eq!(retired.len(), 1, "{retired:?}");
+        assert_eq!(om.bucket().used_bytes, Some(0));
     }
 }
