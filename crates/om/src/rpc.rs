@@ -33,7 +33,7 @@ impl Protocol for OzoneManagerProtocol {
     }
 
     fn placement(&self, _method: &str, request: &Bytes) -> Placement {
-        if is_listing(request) { Placement::Task } else { Placement::Connection }
+        if takes_long(request) { Placement::Task } else { Placement::Connection }
     }
 
     async fn call(
@@ -92,9 +92,9 @@ fn operation(kind: i32) -> &'static str {
     Type::try_from(kind).map_or("unknown", |kind| kind.as_str_name())
 }
 
-/// A page of a listing computes for long enough to hold up the other calls of a connection. `cmdType`
-/// is the first field of every request that clients write.
-fn is_listing(request: &[u8]) -> bool {
+/// Pages of listings and what looks up many rows while it is prepared hold up the other calls of a
+/// connection. `cmdType` is the first field of every request that clients write.
+fn takes_long(request: &[u8]) -> bool {
     let Some((8, mut rest)) = request.split_first() else { return false };
     let kind = prost::encoding::decode_varint(&mut rest).ok().and_then(|n| i32::try_from(n).ok());
     matches!(
@@ -106,6 +106,11 @@ fn is_listing(request: &[u8]) -> bool {
                 | Type::ListStatusLight
                 | Type::ListBuckets
                 | Type::ListVolume
+                | Type::ListMultipartUploads
+                | Type::ListOpenFiles
+                | Type::DeleteBucket
+                | Type::DeleteKeys
+                | Type::RenameKeys
         )
     )
 }
@@ -292,11 +297,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listings_are_told_by_their_first_bytes() {
+    fn what_takes_long_is_told_by_its_first_bytes() {
         let of = |kind: Type| {
-            is_listing(&OmRequest { cmd_type: kind.into(), ..OmRequest::default() }.encode_to_vec())
+            takes_long(&OmRequest { cmd_type: kind.into(), ..OmRequest::default() }.encode_to_vec())
         };
-        assert!(of(Type::ListStatusLight) && of(Type::ListKeys));
-        assert!(!of(Type::CreateKey) && !is_listing(&[8]) && !is_listing(&[]));
+        assert!(of(Type::ListStatusLight) && of(Type::ListKeys) && of(Type::DeleteKeys));
+        assert!(!of(Type::CreateKey) && !takes_long(&[8]) && !takes_long(&[]));
     }
 }
