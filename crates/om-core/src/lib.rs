@@ -16,6 +16,7 @@ pub mod acl;
 pub mod cache;
 pub mod command;
 pub mod deletion;
+pub mod encryption;
 pub mod error;
 pub mod key;
 pub mod layout;

@@ -78,6 +78,8 @@ pub struct Rules {
     /// ACLs are asked: `ozone.acl.authorizer.class` is `OzoneNativeAuthorizer`. The default class lets
     /// everything pass.
     pub native_authorizer: bool,
+    /// `hadoop.security.key.provider.path` names servers that can be asked: buckets may be encrypted.
+    pub key_provider: bool,
     /// `ozone.fs.hsync.enabled` and `ozone.hbase.enhancements.allowed`: open files may be read up to
     /// their last hsync, and taken over by lease recovery.
     pub hsync: bool,
@@ -107,6 +109,7 @@ impl Default for Rules {
             read_blacklist: Admins::default(),
             acls_enforced: false,
             native_authorizer: false,
+            key_provider: false,
             hsync: false,
             lease_soft_limit_ms: 60_000,
         }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  rpc ─► read?  ─► om_core::read over the table cache ─► locations (pipelines) ─► reply
-//!    └──► submit: om_core::prepare (leader) ─► blocks (pool, refilled from SCM) ─► multiraft
+//!    └──► submit: om_core::prepare (leader) ─► data key (encrypted buckets: KMS)
+//!                                           ─► blocks (pool, refilled from SCM) ─► multiraft
 //!                                                                                     │ log synced
 //!         reply ◄─ state_machine: om_core::apply ─► table cache ◄─────────────────────┘
 //!                                        double_buffer ─► one RocksDB batch + transaction info
@@ -15,6 +16,7 @@ mod admin;
 mod audit;
 mod blocks;
 mod double_buffer;
+mod encryption;
 mod http;
 mod identity;
 mod ids;

@@ -27,6 +27,7 @@ use uuid::Uuid;
 use crate::admin::{self, OmAdminProtocol, OmInterServiceProtocol, ReconfigureProtocol};
 use crate::blocks::BlockPool;
 use crate::double_buffer::DoubleBuffer;
+use crate::encryption::{self, KeyProvider};
 use crate::http;
 use crate::ids::{UniqueIds, now_ms};
 use crate::init;
@@ -55,6 +56,8 @@ pub(crate) struct Service {
     pub leadership: watch::Receiver<Leadership>,
     pub blocks: BlockPool,
     pub locations: Locations,
+    /// For encrypted buckets, if one is configured.
+    pub key_provider: Option<KeyProvider>,
     pub scm_blocks: ScmBlockClient,
     pub scm: ScmClient,
     pub repair: Repair,
@@ -143,6 +146,7 @@ impl Om {
             tokio::spawn(service::open_key_cleanup::run(service.clone(), stop.clone())),
             tokio::spawn(service::upload_cleanup::run(service.clone(), stop.clone())),
             tokio::spawn(service::trash::run(service.clone(), stop.clone())),
+            tokio::spawn(encryption::warm_up(service.clone(), stop.clone())),
         ];
         Ok(Self { service, rpc, http, stop, background })
     }
@@ -208,6 +212,7 @@ fn service(
             settings.location_cache_entries,
             settings.location_cache_ttl,
         ),
+        key_provider: KeyProvider::new(&settings.encryption),
         own_client_name: format!("om-{}", Uuid::from_bytes(own_client)),
         own_client,
         own_calls: AtomicU64::new(1),

@@ -34,7 +34,9 @@ impl Service {
                 server_role: "LEADER".to_owned(),
             }),
             om_version: Some(OM_VERSION),
-            server_defaults: Some(FsServerDefaultsProto::default()),
+            server_defaults: Some(FsServerDefaultsProto {
+                key_provider_uri: self.settings.encryption.path.clone(),
+            }),
         };
         let scms = self.scm_addresses.iter().map(|address| ServiceInfo {
             node_type: NodeType::Scm.into(),

@@ -13,6 +13,7 @@ use ozone_config::{Configuration, Unit};
 use ozone_daemon::directories::metadata_directory;
 use ozone_http::{HttpKeys, HttpSettings};
 
+use crate::encryption;
 use crate::identity;
 use crate::service::trash::Schedule;
 
@@ -49,6 +50,8 @@ pub struct Settings {
     pub purge_gap: u64,
     /// `ozone.om.ratis.server.retry.cache.timeout`, 10 min.
     pub retry_cache_expiry: Duration,
+    /// Who keeps the keys of encrypted buckets.
+    pub encryption: encryption::Settings,
     /// What the namespace is allowed.
     pub rules: Rules,
     /// `ozone.om.container.location.cache.size`, 100,000 containers.
@@ -96,6 +99,7 @@ impl Settings {
             HostPort::parse(&text, port)
                 .with_context(|| conf.malformed(&key, &text, "host:port").to_string())
         };
+        let encryption = encryption::Settings::read(conf)?;
         let directory = metadata_directory(conf, "ozone.om.db.dirs")?;
         let ratis_directory = match conf.get("ozone.om.ratis.storage.dir")? {
             Some(path) => PathBuf::from(path),
@@ -131,7 +135,8 @@ impl Settings {
                 600,
                 Unit::Milliseconds,
             )?,
-            rules: rules(conf)?,
+            rules: rules(conf, encryption.address.is_some())?,
+            encryption,
             location_cache_entries: conf
                 .integer("ozone.om.container.location.cache.size", 100_000)?,
             location_cache_ttl: seconds(
@@ -226,7 +231,7 @@ fn milliseconds(conf: &Configuration, key: &str, default_seconds: u64) -> anyhow
     Ok(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn rules(conf: &Configuration) -> anyhow::Result<Rules> {
+fn rules(conf: &Configuration, key_provider: bool) -> anyhow::Result<Rules> {
     let default = Rules::default();
     let kind = conf.string("ozone.server.default.replication.type", "RATIS")?;
     let key = "ozone.server.default.replication";
@@ -271,6 +276,7 @@ fn rules(conf: &Configuration) -> anyhow::Result<Rules> {
             && (conf.boolean("ozone.security.enabled", false)?
                 || conf.boolean("ozone.test.authorization.enabled", false)?),
         native_authorizer: native_authorizer(conf)?,
+        key_provider,
         hsync: conf.boolean("ozone.fs.hsync.enabled", default.hsync)?
             && conf.boolean("ozone.hbase.enhancements.allowed", false)?,
         lease_soft_limit_ms: milliseconds(conf, "ozone.om.lease.soft.limit", 60)?,

@@ -123,7 +123,7 @@ impl Service {
         })
     }
 
-    /// Names, ids, time, blocks.
+    /// Names, ids, time, data keys, blocks.
     pub(crate) async fn prepare(&self, user: &str, request: &mut OmRequest) -> Result<(), OmError> {
         request.layout_version = Some(Box::new(LayoutVersion { version: LAYOUT_VERSION }));
         let wanted = {
@@ -132,6 +132,7 @@ impl Service {
             command::prepare(request, &namespace, &caller)
                 .map_err(om_core::error::Failure::into_error)?
         };
+        self.provide_keys(request).await?;
         if let Some(commit) = &request.commit_key_request {
             self.blocks.committed(&commit.key_args.key_locations);
         }

@@ -1,5 +1,6 @@
 //! The life of a key over RPC: a whole OM with RocksDB and its Raft log, against a stand-in for SCM.
 
+mod encrypted;
 mod scm;
 
 use std::net::SocketAddr;

@@ -285,6 +285,22 @@ impl OzoneClient {
         self.set_bucket(args).await.map(drop)
     }
 
+    /// Encrypts new keys of a bucket with a key of the key management server; those that are there stay
+    /// as they are. Without a name nothing changes, as with Java.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn set_bucket_encryption_key(
+        &self,
+        volume: &str,
+        name: &str,
+        key_name: Option<String>,
+    ) -> Result<(), ClientError> {
+        let bek_info =
+            key_name.map(|key_name| BucketEncryptionInfoProto { key_name, ..Default::default() });
+        self.set_bucket(BucketArgs { bek_info, ..args(volume, name) }).await.map(drop)
+    }
+
     async fn set_bucket(&self, args: BucketArgs) -> Result<bool, ClientError> {
         names::check_volume(&args.volume_name)?;
         names::check_bucket(&args.bucket_name)?;

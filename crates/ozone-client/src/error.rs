@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use hadoop_kms::KmsError;
 use hadoop_rpc::client::CallError;
 use hdds_client::BlockError;
 use hdds_client::addresses::AddressError;
@@ -53,6 +54,9 @@ pub enum ClientError {
     /// Data could not be written to or read from datanodes.
     #[error(transparent)]
     Block(#[from] BlockError),
+    /// The data key of an encrypted key could not be had.
+    #[error(transparent)]
+    Kms(#[from] KmsError),
     /// The caller's own source or target of data failed.
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -5,6 +5,7 @@
 //!  OzoneClient ──► om: OmClient ──► failover ──► hadoop-rpc ──► Ozone Manager
 //!      │ volume, bucket, acl, key: one file per noun
 //!      └─► key::writer, key::reader ──► hdds-client: blocks ──► datanodes
+//!               └─► key::encryption ──► hadoop-kms: data keys, in encrypted buckets
 //! ```
 //! * The identity of a call (client id, call id) is kept over every retry and failover, so that a
 //!   write resent after a change of leader is answered from the retry cache.
@@ -28,7 +29,9 @@ pub mod volume;
 
 use std::sync::Arc;
 
+use hadoop_kms::KmsClient;
 use ozone_config::Configuration;
+use tokio::sync::OnceCell;
 
 pub use acl::Acl;
 pub use bucket::Bucket;
@@ -50,6 +53,8 @@ pub struct OzoneClient {
     pub(crate) blocks: hdds_client::Datanodes,
     pub(crate) settings: Arc<ClientSettings>,
     pub(crate) user: Arc<str>,
+    /// Who keeps the keys of encrypted buckets; found on first use.
+    pub(crate) key_provider: Arc<OnceCell<KmsClient>>,
 }
 
 impl OzoneClient {
@@ -63,7 +68,7 @@ impl OzoneClient {
         let settings = Arc::new(ClientSettings::load(conf)?);
         let om = OmClient::new(conf, address, &user, &settings.failover)?;
         let blocks = hdds_client::Datanodes::new(settings.blocks.clone());
-        Ok(Self { om, blocks, settings, user: user.into() })
+        Ok(Self { om, blocks, settings, user: user.into(), key_provider: Arc::default() })
     }
 
     /// The Ozone Manager, for requests that have no method here.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hadoop_kms::{KmsAddress, KmsSettings};
 use hdds_client::BlockSettings;
 use hdds_types::ReplicationConfig;
 use ozone_config::{ConfigError, Configuration, Unit};
@@ -31,6 +32,11 @@ pub struct ClientSettings {
     pub read_retries_max: u32,
     /// Wait before that (`ozone.client.read.retry.interval`, 1 s).
     pub read_retry_interval: Duration,
+    /// `hadoop.security.key.provider.path`: who keeps the keys of encrypted buckets, where the Ozone
+    /// Manager does not say.
+    pub key_provider: Option<String>,
+    /// How that is asked.
+    pub kms: KmsSettings,
 }
 
 /// How the client looks for the leader.
@@ -98,6 +104,8 @@ impl ClientSettings {
                 second,
                 Unit::Seconds,
             )?,
+            key_provider: KmsAddress::configured(conf)?,
+            kms: KmsSettings::load(conf)?,
         })
     }
 }

@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // engines
     ("ozone-db", &[]),
     ("ozone-db-rocks", &["ozone-db"]),
+    ("hadoop-kms", &["ozone-config"]),
     ("hadoop-rpc", &["proto-build", "ozone-config", "ozone-metrics"]),
     ("ratis-proto", &["proto-build"]),
     ("ratis-core", &["ratis-proto"]),
@@ -108,6 +109,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "hdds-client",
             "hdds-proto",
             "hdds-types",
+            "hadoop-kms",
             "hadoop-rpc",
             "multiraft",
             "ratis-proto",
@@ -126,6 +128,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "hdds-client",
             "hdds-proto",
             "hdds-types",
+            "hadoop-kms",
             "hadoop-rpc",
             "chunk-checksum",
             "ozone-config",

@@ -135,7 +135,7 @@ impl Ockrw {
         if self.args.read_metadata_only {
             return Ok(());
         }
-        let mut reader = client.read(key, 0, self.args.size)?;
+        let mut reader = client.read(key, 0, self.args.size).await?;
         while let Some(piece) = reader.next().await? {
             step.add_bytes(piece.len() as u64);
         }

@@ -8,23 +8,11 @@ pub mod set_property;
 
 use std::sync::Arc;
 
-use om_proto::{BucketEncryptionInfoProto, BucketInfo, Status, VolumeInfo};
+use om_proto::{BucketInfo, Status, VolumeInfo};
 
 use crate::error::{Failure, OmError};
 use crate::namespace::Namespace;
 use crate::quota::UNLIMITED;
-
-/// Refuses to make a bucket encrypted: there is no key provider to ask for its key
-/// (`BekInfoUtils` without `hadoop.security.key.provider.path`).
-fn check_encryption(wanted: Option<&BucketEncryptionInfoProto>) -> Result<(), OmError> {
-    match wanted {
-        None => Ok(()),
-        Some(_) => Err(OmError::new(
-            Status::InvalidKmsProvider,
-            "Invalid KMS provider, check configuration hadoop.security.key.provider.path",
-        )),
-    }
-}
 
 /// What a link shows of the bucket behind it; a dangling link shows itself
 /// (`OmBucketInfo.withOperationalPropertiesFrom`).

@@ -3,6 +3,7 @@
 mod acls;
 mod buckets;
 mod costs;
+mod encryption;
 mod files;
 mod golden;
 mod keys;
@@ -84,6 +85,9 @@ impl Om {
                 return *reply;
             }
         };
+        if self.rules.key_provider {
+            self.provide_keys(&mut request);
+        }
         if let Some(wanted) = wanted {
             let blocks = (0..wanted.count).map(|_| self.block()).collect();
             provide(&mut request, blocks);

@@ -300,7 +300,7 @@ impl OzoneFileSystem {
     /// [`FsError::NotFound`], or see [`FsError`].
     pub async fn open(&self, path: &str) -> Result<KeyReader, FsError> {
         let key = self.file(path).await?;
-        Ok(self.client.read(key.0, 0, key.1)?)
+        Ok(self.client.read(key.0, 0, key.1).await?)
     }
 
     /// A reader of a part of a file, from `offset`.
@@ -314,7 +314,7 @@ impl OzoneFileSystem {
         length: u64,
     ) -> Result<KeyReader, FsError> {
         let key = self.file(path).await?;
-        Ok(self.client.read(key.0, offset, length)?)
+        Ok(self.client.read(key.0, offset, length).await?)
     }
 
     async fn file(&self, path: &str) -> Result<(crate::key::Key, u64), FsError> {

@@ -1,6 +1,7 @@
 //! Keys: what they are, and what can be done with one besides reading and writing it.
 
 mod checksum;
+mod encryption;
 pub mod gdpr;
 mod reader;
 mod tree;
@@ -13,11 +14,13 @@ use hdds_proto::convert;
 use hdds_types::ReplicationConfig;
 use om_proto::{
     BasicKeyInfo, BucketLayoutProto, CreateDirectoryRequest, DeleteKeyArgs, DeleteKeyRequest,
-    DeleteKeysRequest, GetFileStatusRequest, GetKeyInfoRequest, KeyArgs, KeyInfo, ListKeysRequest,
-    ListStatusRequest, OmRequest, OzoneFileStatusProtoLight, RenameKeyRequest, Status, Type,
+    DeleteKeysRequest, GetFileStatusRequest, GetKeyInfoRequest, KeyArgs, KeyInfo, KeyLocationList,
+    ListKeysRequest, ListStatusRequest, OmRequest, OzoneFileStatusProtoLight, RenameKeyRequest,
+    Status, Type,
 };
 
 pub use checksum::{Combine, FileChecksum};
+pub use encryption::Encryption;
 pub use reader::KeyReader;
 pub use writer::{KeyWriter, NewKey};
 
@@ -62,8 +65,8 @@ pub struct Key {
     pub locations: Vec<BlockLocation>,
     /// Number of the change that wrote it, for atomic rewrites (`updateID`).
     pub generation: u64,
-    /// Encrypted by the client that wrote it.
-    pub is_encrypted: bool,
+    /// How the client that wrote it encrypted it, in an encrypted bucket.
+    pub encryption: Option<Encryption>,
 }
 
 impl KeySummary {
@@ -89,6 +92,9 @@ impl KeySummary {
 impl Key {
     fn from_wire(info: KeyInfo) -> Self {
         let newest = info.key_location_list.last();
+        let encryption = info
+            .file_encryption_info
+            .map(|file| Encryption { info: file, part_starts: part_starts(newest) });
         let locations = newest.map(|list| &list.key_locations[..]).unwrap_or_default();
         let locations = locations.iter().map(location).collect();
         let metadata = metadata(info.metadata);
@@ -113,9 +119,24 @@ impl Key {
             tags: crate::volume::metadata(info.tags),
             locations,
             generation: info.update_id.unwrap_or_default(),
-            is_encrypted: info.file_encryption_info.is_some(),
+            encryption,
         }
     }
+}
+
+/// For each block where its part of the upload begins, in bytes; 0 for keys that were written in one.
+fn part_starts(newest: Option<&KeyLocationList>) -> Vec<u64> {
+    let Some(list) = newest else { return Vec::new() };
+    let is_multipart = list.is_multipart_key.unwrap_or_default();
+    let (mut at, mut start, mut part) = (0, 0, None);
+    let starts = list.key_locations.iter().map(|block| {
+        if is_multipart && part != block.part_number {
+            (part, start) = (block.part_number, at);
+        }
+        at += block.length;
+        start
+    });
+    starts.collect()
 }
 
 fn location(wire: &om_proto::KeyLocation) -> BlockLocation {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hdds_client::{BlockError, BlockLocation, BlockReader};
 
 use super::Key;
+use super::encryption::Cipher;
 use super::gdpr::{self, Decryptor};
 use crate::{ClientError, OzoneClient};
 
@@ -19,8 +20,7 @@ pub struct KeyReader {
     current: Option<(Range, BlockReader)>,
     length: u64,
     retries: u32,
-    /// Of a key under GDPR.
-    decryptor: Option<Decryptor>,
+    secret: Secret,
 }
 
 #[derive(Clone, Debug)]
@@ -29,6 +29,18 @@ struct Range {
     block: usize,
     offset: u64,
     length: u64,
+    /// Place of its first byte in the key.
+    position: u64,
+}
+
+/// What stored bytes have to go through.
+enum Secret {
+    /// Nothing.
+    None,
+    /// Of a key under GDPR.
+    Law(Decryptor),
+    /// Of a key in an encrypted bucket.
+    Bucket(Cipher),
 }
 
 impl OzoneClient {
@@ -44,24 +56,21 @@ impl OzoneClient {
     ) -> Result<KeyReader, ClientError> {
         let key = self.key(volume, bucket, key, false).await?;
         let length = key.summary.data_size;
-        self.read(key, 0, length)
+        self.read(key, 0, length).await
     }
 
     /// A reader of `length` bytes of a known key, from `offset`; less at the key's end.
     ///
     /// # Errors
-    /// The key is encrypted by the key of its bucket; or it is under GDPR and not to be read from its
-    /// beginning to its end.
-    pub fn read(&self, key: Key, offset: u64, length: u64) -> Result<KeyReader, ClientError> {
-        if key.is_encrypted {
-            let text = format!(
-                "key {} is encrypted; reading such keys is not supported",
-                key.summary.name
-            );
-            return Err(ClientError::Invalid(text));
-        }
-        let decryptor = gdpr::decryptor(&key.metadata)?;
-        if decryptor.is_some() && (offset > 0 || length < key.summary.data_size) {
+    /// The data key of an encrypted key cannot be had; or the key is under GDPR and not to be read from
+    /// its beginning to its end.
+    pub async fn read(&self, key: Key, offset: u64, length: u64) -> Result<KeyReader, ClientError> {
+        let secret = match &key.encryption {
+            Some(encryption) => Secret::Bucket(self.cipher(&encryption.info).await?),
+            None => gdpr::decryptor(&key.metadata)?.map_or(Secret::None, Secret::Law),
+        };
+        let is_cut = offset > 0 || length < key.summary.data_size;
+        if is_cut && matches!(secret, Secret::Law(_)) {
             let text =
                 format!("key {} is under GDPR; it can only be read as a whole", key.summary.name);
             return Err(ClientError::Invalid(text));
@@ -69,7 +78,7 @@ impl OzoneClient {
         let pending = ranges(&key.locations, offset, length);
         let length = pending.iter().map(|range| range.length).sum();
         let client = self.clone();
-        Ok(KeyReader { client, key, pending, current: None, length, retries: 0, decryptor })
+        Ok(KeyReader { client, key, pending, current: None, length, retries: 0, secret })
     }
 }
 
@@ -82,7 +91,7 @@ fn ranges(locations: &[BlockLocation], offset: u64, length: u64) -> VecDeque<Ran
         let (from, until) = (offset.max(at), end.min(next));
         if from < until {
             let offset = location.offset + (from - at);
-            found.push_back(Range { block, offset, length: until - from });
+            found.push_back(Range { block, offset, length: until - from, position: from });
         }
         at = next;
     }
@@ -107,20 +116,31 @@ impl KeyReader {
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         loop {
             let piece = self.stored().await?;
-            let Some(decryptor) = &mut self.decryptor else { return Ok(piece) };
-            let Some(piece) = piece else {
-                // Empty when asked again.
-                return Ok(Some(decryptor.finish()?).filter(|last| !last.is_empty()));
-            };
-            let piece = decryptor.update(&piece);
-            if !piece.is_empty() {
-                return Ok(Some(piece));
+            match &mut self.secret {
+                Secret::None => return Ok(piece.map(|piece| piece.bytes)),
+                Secret::Bucket(cipher) => {
+                    let Some(piece) = piece else { return Ok(None) };
+                    let parts = self.key.encryption.as_ref().map(|how| how.part_starts.as_slice());
+                    let start = parts.unwrap_or_default().get(piece.block).copied().unwrap_or(0);
+                    cipher.seek(piece.position - start);
+                    return Ok(Some(cipher.apply(piece.bytes)));
+                }
+                Secret::Law(decryptor) => {
+                    let Some(piece) = piece else {
+                        // Empty when asked again.
+                        return Ok(Some(decryptor.finish()?).filter(|last| !last.is_empty()));
+                    };
+                    let bytes = decryptor.update(&piece.bytes);
+                    if !bytes.is_empty() {
+                        return Ok(Some(bytes));
+                    }
+                }
             }
         }
     }
 
     /// The next piece as the datanodes have it.
-    async fn stored(&mut self) -> Result<Option<Bytes>, ClientError> {
+    async fn stored(&mut self) -> Result<Option<Piece>, ClientError> {
         loop {
             let outcome = self.step().await;
             match outcome {
@@ -147,9 +167,11 @@ impl KeyReader {
         };
         match reader.next().await? {
             Some(piece) => {
+                let position = range.position;
+                range.position += piece.len() as u64;
                 range.offset += piece.len() as u64;
                 range.length = range.length.saturating_sub(piece.len() as u64);
-                Ok(Step::Piece(piece))
+                Ok(Step::Piece(Piece { block: range.block, position, bytes: piece }))
             }
             None if range.length == 0 => {
                 self.current = None;
@@ -185,8 +207,17 @@ impl KeyReader {
     }
 }
 
+/// Bytes as the datanodes have them.
+struct Piece {
+    /// Index of their block.
+    block: usize,
+    /// Place of the first one in the key.
+    position: u64,
+    bytes: Bytes,
+}
+
 enum Step {
-    Piece(Bytes),
+    Piece(Piece),
     BlockDone,
     End,
 }

@@ -19,6 +19,7 @@ use om_proto::{
     KeyLocation, OmRequest, Type,
 };
 
+use super::encryption::Cipher;
 use super::gdpr::{self, Encryptor};
 use super::{key_args, location};
 use crate::bucket::pairs;
@@ -45,8 +46,7 @@ pub struct KeyWriter {
     session: u64,
     replication: ReplicationConfig,
     metadata: BTreeMap<String, String>,
-    /// Of a key under GDPR.
-    encryptor: Option<Encryptor>,
+    secret: Secret,
     /// Blocks reserved but not begun.
     reserved: VecDeque<BlockLocation>,
     current: Option<BlockWriter>,
@@ -55,6 +55,16 @@ pub struct KeyWriter {
     buffer: BytesMut,
     exclude: ExcludeList,
     retries: u32,
+}
+
+/// What bytes go through before they are stored.
+enum Secret {
+    /// Nothing.
+    None,
+    /// Of a key under GDPR.
+    Law(Encryptor),
+    /// Of a key in an encrypted bucket.
+    Bucket(Cipher),
 }
 
 impl OzoneClient {
@@ -69,7 +79,7 @@ impl OzoneClient {
         key: &str,
         mut new: NewKey,
     ) -> Result<KeyWriter, ClientError> {
-        let encryptor = gdpr::encryptor(&mut new.metadata);
+        let law = gdpr::encryptor(&mut new.metadata);
         let (args, create) = self.opening(volume, bucket, key, &new)?;
         let request = OmRequest {
             cmd_type: Type::CreateKey.into(),
@@ -82,8 +92,7 @@ impl OzoneClient {
         let response = self.om.submit_patiently(request).await?;
         let created = response.create_key_response.ok_or(ClientError::Malformed("createKey"))?;
         let version = created.open_version.unwrap_or_default();
-        let writer = self.opened(args, new.metadata, created.key_info, created.id, version)?;
-        Ok(KeyWriter { encryptor, ..writer })
+        self.opened(args, new.metadata, created.key_info, created.id, version, law).await
     }
 
     /// Opens a file for writing: as [`Self::create_key`], with the rules of a file system.
@@ -115,7 +124,7 @@ impl OzoneClient {
         let response = self.om.submit_patiently(request).await?;
         let created = response.create_file_response.ok_or(ClientError::Malformed("createFile"))?;
         let version = created.open_version.unwrap_or_default();
-        self.opened(args, new.metadata, created.key_info, created.id, version)
+        self.opened(args, new.metadata, created.key_info, created.id, version, None).await
     }
 
     /// What every request about the new key says, and what the one that opens it adds.
@@ -148,13 +157,14 @@ impl OzoneClient {
     }
 
     /// The writer of a key that the server has opened.
-    fn opened(
+    async fn opened(
         &self,
         mut args: KeyArgs,
         metadata: BTreeMap<String, String>,
         info: Option<KeyInfo>,
         session: Option<u64>,
         version: u64,
+        law: Option<Encryptor>,
     ) -> Result<KeyWriter, ClientError> {
         let info = info.ok_or(ClientError::Malformed("keyInfo"))?;
         let session = session.ok_or(ClientError::Malformed("the session of the open key"))?;
@@ -166,6 +176,10 @@ impl OzoneClient {
             return Err(ClientError::Invalid(text));
         }
         put_replication(&mut args, replication);
+        let secret = match &info.file_encryption_info {
+            Some(file) => Secret::Bucket(self.cipher(file).await?),
+            None => law.map_or(Secret::None, Secret::Law),
+        };
         let newest = info.key_location_list.last();
         // Blocks of other versions are those of the key that is overwritten.
         let reserved = newest
@@ -181,7 +195,7 @@ impl OzoneClient {
             session,
             replication,
             metadata,
-            encryptor: None,
+            secret,
             reserved,
             current: None,
             done: Vec::new(),
@@ -211,13 +225,12 @@ impl KeyWriter {
     /// # Errors
     /// Data could not be written although other blocks were tried.
     pub async fn write(&mut self, data: Bytes) -> Result<(), ClientError> {
-        match &mut self.encryptor {
-            Some(encryptor) => {
-                let data = encryptor.update(&data);
-                self.append(data).await
-            }
-            None => self.append(data).await,
-        }
+        let data = match &mut self.secret {
+            Secret::None => data,
+            Secret::Law(encryptor) => encryptor.update(&data),
+            Secret::Bucket(cipher) => cipher.apply(data),
+        };
+        self.append(data).await
     }
 
     async fn append(&mut self, mut data: Bytes) -> Result<(), ClientError> {
@@ -248,8 +261,9 @@ impl KeyWriter {
     /// # Errors
     /// Data could not be written, or the Ozone Manager refuses the commit.
     pub async fn close(mut self) -> Result<(), ClientError> {
-        if let Some(mut encryptor) = self.encryptor.take() {
-            self.append(encryptor.finish()).await?;
+        if let Secret::Law(encryptor) = &mut self.secret {
+            let last = encryptor.finish();
+            self.append(last).await?;
         }
         let rest = self.buffer.split().freeze();
         if !rest.is_empty() {

@@ -53,6 +53,9 @@ pub enum BucketCommand {
     Clrquota(ClearQuotaArgs),
     /// Set the replication of new keys
     SetReplicationConfig(SetReplicationArgs),
+    /// Encrypt new keys with this key of the key management server
+    #[command(hide = true)]
+    SetEncryptionKey(SetEncryptionKeyArgs),
     /// Change a bucket's owner
     Update(UpdateArgs),
 }
@@ -152,6 +155,16 @@ pub struct SetReplicationArgs {
     replication: ReplicationOptions,
 }
 
+/// Options of `set-encryption-key`, which Java hides too: it is for buckets that lost their key.
+#[derive(Args, Debug)]
+pub struct SetEncryptionKeyArgs {
+    #[command(flatten)]
+    at: AddressArg,
+    /// Name of the encryption key
+    #[arg(short, long, value_name = "bekName")]
+    key: Option<String>,
+}
+
 /// Options of `update`.
 #[derive(Args, Debug)]
 pub struct UpdateArgs {
@@ -177,6 +190,7 @@ pub fn run(session: &Session, command: BucketCommand) -> Result<(), Failure> {
         C::Delete(args) => delete(session, &args),
         C::Clrquota(args) => clear_quota(session, &args),
         C::SetReplicationConfig(args) => set_replication(session, &args),
+        C::SetEncryptionKey(args) => set_encryption_key(session, &args),
         C::Update(args) => update(session, &args),
         C::Addacl(args) => acl::run(session, AclCommand::Add(args), Kind::Bucket),
         C::Removeacl(args) => acl::run(session, AclCommand::Remove(args), Kind::Bucket),
@@ -344,6 +358,15 @@ fn set_replication(session: &Session, args: &SetReplicationArgs) -> Result<(), F
         find(&client, &address).await?;
         let (volume, bucket) = (&address.volume, &address.bucket);
         Ok(client.set_bucket_replication(volume, bucket, replication).await?)
+    })
+}
+
+fn set_encryption_key(session: &Session, args: &SetEncryptionKeyArgs) -> Result<(), Failure> {
+    let (client, address) = open(session, &args.at)?;
+    session.block_on(async {
+        find(&client, &address).await?;
+        let (volume, bucket) = (&address.volume, &address.bucket);
+        Ok(client.set_bucket_encryption_key(volume, bucket, args.key.clone()).await?)
     })
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hdds_types::ReplicationConfig;
+use om_proto::FileEncryptionInfoProto;
 use ozone_client::key::{Key, KeySummary, gdpr};
 use ozone_client::{Acl, Bucket, OzoneClient, Volume};
 use serde_json::{Map, Value, json};
@@ -150,8 +153,23 @@ pub fn key(key: &Key) -> Value {
     map.insert("tags".to_owned(), json!(key.tags));
     map.insert("ozoneKeyLocations".to_owned(), json!(locations));
     map.insert("generation".to_owned(), json!(key.generation));
+    if let Some(encryption) = &key.encryption {
+        map.insert("fileEncryptionInfo".to_owned(), file_encryption(&encryption.info));
+    }
     map.insert("file".to_owned(), json!(key.summary.is_file));
     Value::Object(map)
+}
+
+/// How a key is encrypted; its data key as the key management server encrypted it.
+fn file_encryption(info: &FileEncryptionInfoProto) -> Value {
+    json!({
+        "cipherSuite": info.suite().as_str_name(),
+        "iv": STANDARD.encode(&info.iv),
+        "keyName": info.key_name,
+        "ezKeyVersionName": info.ez_key_version_name,
+        "cryptoProtocolVersion": info.crypto_protocol_version().as_str_name(),
+        "encryptedDataEncryptionKey": STANDARD.encode(&info.key),
+    })
 }
 
 fn summary(key: &KeySummary) -> Map<String, Value> {

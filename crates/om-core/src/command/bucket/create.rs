@@ -8,6 +8,7 @@ use om_proto::{
 
 use crate::acl;
 use crate::command::{BlocksWanted, Caller, Write};
+use crate::encryption;
 use crate::error::{Failure, OmError};
 use crate::names;
 use crate::namespace::{At, Namespace};
@@ -27,10 +28,13 @@ impl Write for CreateBucketRequest {
             let message = format!("Cannot create more than {} buckets", ns.rules.buckets_max);
             return Err(Failure::new(Status::TooManyBuckets, message));
         }
-        super::check_encryption(info.beinfo.as_ref())?;
+        encryption::check_provider(info.beinfo.as_ref(), ns.rules)?;
         let invalid = |message: &str| Err(Failure::new(Status::InvalidRequest, message));
         if info.source_volume.is_some() != info.source_bucket.is_some() {
             return invalid("Both source volume and source bucket are required for bucket links");
+        }
+        if info.source_bucket.is_some() && info.beinfo.is_some() {
+            return invalid("Encryption cannot be set for bucket links");
         }
         if let Some(default) = &info.default_replication_config
             && let Some(replication) = replication::of_default(default)?

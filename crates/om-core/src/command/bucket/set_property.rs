@@ -1,10 +1,12 @@
-//! `SetBucketProperty`: owner, versioning flag, storage type, quotas, default replication.
+//! `SetBucketProperty`: owner, versioning flag, storage type, quotas, default replication,
+//! encryption key.
 
 use om_proto::{
     BucketArgs, BucketInfo, OmResponse, SetBucketPropertyRequest, SetBucketPropertyResponse, Status,
 };
 
 use crate::command::{BlocksWanted, Caller, Write};
+use crate::encryption;
 use crate::error::{Failure, OmError};
 use crate::namespace::{At, Namespace};
 use crate::quota::UNLIMITED;
@@ -14,12 +16,12 @@ use crate::tables;
 impl Write for SetBucketPropertyRequest {
     fn prepare(
         &mut self,
-        _: &Namespace<'_>,
+        ns: &Namespace<'_>,
         caller: &Caller<'_>,
     ) -> Result<Option<BlocksWanted>, Failure> {
         self.modification_time = Some(caller.now);
         let args = self.bucket_args.as_ref();
-        super::check_encryption(args.and_then(|args| args.bek_info.as_ref()))?;
+        encryption::check_provider(args.and_then(|args| args.bek_info.as_ref()), ns.rules)?;
         if let Some(default) = args.and_then(|args| args.default_replication_config.as_ref())
             && let Some(replication) = replication::of_default(default)?
         {
@@ -114,7 +116,6 @@ fn set(ns: &Namespace<'_>, info: &mut BucketInfo, args: BucketArgs) -> Result<()
     if let Some(replication) = args.default_replication_config {
         info.default_replication_config = Some(replication);
     }
-    // An entry of a Java Ozone Manager may bring one.
     if let Some(encryption) = args.bek_info {
         info.beinfo = Some(encryption);
     }

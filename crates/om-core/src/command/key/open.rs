@@ -5,6 +5,7 @@ use om_proto::{BucketInfo, KeyArgs, KeyInfo, KeyLocation, Status};
 
 use crate::acl;
 use crate::command::{BlocksWanted, Caller, multipart};
+use crate::encryption;
 use crate::error::{Failure, OmError};
 use crate::key::{self, location_list};
 use crate::layout::{Bucket, Leaf, Walk};
@@ -43,6 +44,7 @@ pub(crate) fn prepare(
             let message = "PartNumber Should be greater than zero";
             return Err(Failure::new(Status::InvalidRequest, message));
         }
+        encryption::share_with_part(args, &bucket, ns)?;
         return Ok(None);
     }
     let replication = replication::of_key(args, &bucket.info, ns.rules)?;
@@ -219,7 +221,8 @@ pub(crate) fn put_pipelines(key: &mut KeyInfo, located: Vec<Located>) {
     }
 }
 
-/// A bucket that a Java Ozone Manager made encrypted takes no plain keys (`validateEncryptionKeyInfo`).
+/// An encrypted bucket takes no plain keys, e.g. where the key provider was taken out of the
+/// configuration (`validateEncryptionKeyInfo`).
 pub(crate) fn check_encrypted(bucket: &BucketInfo, args: &KeyArgs) -> Result<(), OmError> {
     if bucket.beinfo.is_none() || args.file_encryption_info.is_some() {
         return Ok(());

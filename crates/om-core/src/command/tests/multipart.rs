@@ -4,9 +4,9 @@ use hdds_proto::hdds::KeyValue;
 use super::*;
 use crate::deletion;
 
-const PART: u64 = 5 << 20;
+pub(super) const PART: u64 = 5 << 20;
 
-fn initiate(om: &mut Om, key: &str) -> String {
+pub(super) fn initiate(om: &mut Om, key: &str) -> String {
     let request = OmRequest {
         initiate_multi_part_upload_request: Some(Box::new(MultipartInfoInitiateRequest {
             key_args: args(key),
@@ -25,7 +25,7 @@ fn part_args(key: &str, id: &str, number: u32) -> KeyArgs {
     }
 }
 
-fn open_part(key: &str, id: &str, number: u32, size: u64) -> OmRequest {
+pub(super) fn open_part(key: &str, id: &str, number: u32, size: u64) -> OmRequest {
     let key_args = KeyArgs { data_size: Some(size), ..part_args(key, id, number) };
     OmRequest {
         create_key_request: Some(Box::new(CreateKeyRequest { key_args, client_id: None })),
@@ -62,14 +62,14 @@ fn written(om: &mut Om, key: &str, id: &str, number: u32, size: u64) -> OmReques
     }
 }
 
-fn put_part(om: &mut Om, key: &str, id: &str, number: u32, size: u64) -> String {
+pub(super) fn put_part(om: &mut Om, key: &str, id: &str, number: u32, size: u64) -> String {
     let request = written(om, key, id, number, size);
     let response = om.ok(request).commit_multi_part_upload_response.unwrap();
     assert_eq!(response.e_tag, Some(format!("etag{number}")));
     response.part_name.unwrap()
 }
 
-fn complete(key: &str, id: &str, parts: &[(u32, &str)]) -> OmRequest {
+pub(super) fn complete(key: &str, id: &str, parts: &[(u32, &str)]) -> OmRequest {
     let parts_list = parts
         .iter()
         .map(|(number, etag)| Part {

@@ -201,22 +201,3 @@ fn a_list_of_volumes_shows_what_a_user_may_list() {
     om.rules.native_authorizer = false;
     assert_eq!(list(&om, "eve", "eve").1.len(), 2);
 }
-
-#[test]
-fn nobody_can_make_a_bucket_encrypted_without_a_key_provider() {
-    let mut om = Om::with_bucket(BucketLayoutProto::ObjectStore);
-    let key = BucketEncryptionInfoProto { key_name: "key".into(), ..Default::default() };
-    let mut request = create_bucket("vol", "secret", BucketLayoutProto::ObjectStore);
-    let info = &mut request.create_bucket_request.as_mut().unwrap().bucket_info;
-    info.beinfo = Some(key.clone());
-    assert_eq!(om.refused(request).0, Status::InvalidKmsProvider);
-    // A Java Ozone Manager left an encrypted one: nobody can write plain keys there.
-    let mut info = om.bucket();
-    info.beinfo = Some(key);
-    let row = Change::new(tables::BUCKET.slot, "/vol/buck", Some(info.encode_to_vec().into()));
-    om.index += 1;
-    om.cache.apply(Applied { term: 1, index: om.index }, vec![row]);
-    let (status, message) = om.refused(create_key("plain", 1));
-    assert_eq!(status, Status::InvalidRequest);
-    assert_eq!(message, "Attempting to create unencrypted file plain in encrypted bucket buck");
-}

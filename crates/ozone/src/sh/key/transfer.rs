@@ -197,7 +197,7 @@ pub fn rewrite(session: &Session, args: RewriteArgs) -> Result<(), Failure> {
             expected_generation: Some(key.generation),
         };
         let length = key.summary.data_size;
-        let mut reader = client.read(key, 0, length)?;
+        let mut reader = client.read(key, 0, length).await?;
         let mut writer = client.create_key(volume, bucket, name, new).await?;
         pass(&mut reader, &mut writer).await?;
         Ok(writer.close().await?)
