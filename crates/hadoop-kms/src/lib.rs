@@ -18,7 +18,7 @@ mod cache;
 mod client;
 mod error;
 mod settings;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
 mod tests;

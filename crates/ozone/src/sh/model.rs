@@ -167,8 +167,8 @@ fn file_encryption(info: &FileEncryptionInfoProto) -> Value {
         "iv": STANDARD.encode(&info.iv),
         "keyName": info.key_name,
         "ezKeyVersionName": info.ez_key_version_name,
-        "cryptoProtocolVersion": info.crypto_protocol_version().as_str_name(),
         "encryptedDataEncryptionKey": STANDARD.encode(&info.key),
+        "cryptoProtocolVersion": info.crypto_protocol_version().as_str_name(),
     })
 }
 
