@@ -236,8 +236,9 @@ impl<'a> Namespace<'a> {
     ///
     /// # Errors
     /// VOLUME_NOT_FOUND.
-    pub fn volume(&self, volume: &str) -> Result<VolumeInfo, Failure> {
-        self.get(&tables::VOLUME, &tables::volume_key(volume))?.ok_or_else(|| {
+    pub fn volume(&self, volume: &str) -> Result<Arc<VolumeInfo>, Failure> {
+        let key = tables::volume_key(volume);
+        self.resident(&tables::VOLUME, &self.cache.volumes, &key)?.ok_or_else(|| {
             Failure::new(Status::VolumeNotFound, format!("Volume {volume} is not found"))
         })
     }
@@ -332,9 +333,7 @@ impl<'a> Namespace<'a> {
 
     /// Object id of a volume.
     fn volume_id(&self, volume: &str) -> Result<u64, Failure> {
-        let key = tables::volume_key(volume);
-        let row = self.resident(&tables::VOLUME, &self.cache.volumes, &key)?;
-        row.and_then(|row| row.object_id).ok_or_else(|| {
+        self.volume(volume)?.object_id.ok_or_else(|| {
             Failure::new(Status::VolumeNotFound, format!("Volume {volume} is not found"))
         })
     }

@@ -40,18 +40,27 @@ impl Locations {
         Self { scm, entries_max, ttl, known: Mutex::default() }
     }
 
+    /// Fills in the pipelines of all blocks if every one is remembered; else says that [`Self::fill`]
+    /// must ask.
+    pub fn fill_known(&self, keys: Vec<&mut KeyInfo>) -> bool {
+        let now = Instant::now();
+        let known = self.known.lock();
+        blocks_of(keys).all(|block| match known.get(&container_of(block)) {
+            Some((since, known)) if now - *since < self.ttl => {
+                block.pipeline = Some(known.pipeline.clone());
+                true
+            }
+            _ => false,
+        })
+    }
+
     /// Fills in the pipelines of all blocks. `refresh` asks SCM even for what is known. An SCM that has
     /// just started learns from the datanodes where its containers are: a read waits for that.
     ///
     /// # Errors
     /// SCM does not answer, or does not know a container.
     pub async fn fill(&self, keys: Vec<&mut KeyInfo>, refresh: bool) -> Result<(), ScmError> {
-        let blocks: Vec<&mut KeyLocation> = keys
-            .into_iter()
-            .flat_map(|key| key.key_location_list.iter_mut())
-            .flat_map(|list| list.key_locations.iter_mut())
-            .collect();
-        self.fill_blocks(blocks, refresh).await
+        self.fill_blocks(blocks_of(keys).collect(), refresh).await
     }
 
     /// [`Self::fill`] for some blocks.
@@ -130,18 +139,31 @@ impl Locations {
 
     async fn ask(&self, wanted: Vec<ContainerId>) -> Result<Vec<ContainerWithPipeline>, ScmError> {
         let deadline = Instant::now() + SAFE_MODE_WAIT;
+        // Only what SCM says after its safe mode is its last word: an answer from before leaves out
+        // containers that the datanodes had not reported yet.
+        let mut is_last_word = false;
         loop {
             let ids = wanted.iter().copied();
             let answers = self.scm.get_existing_containers_with_pipeline(ids).await?;
             let unplaced = wanted.iter().find(|id| !answers.iter().any(|a| is_placed(a, **id)));
             let Some(unplaced) = unplaced else { return Ok(answers) };
-            if Instant::now() > deadline || !self.scm.in_safe_mode().await? {
+            if is_last_word || Instant::now() > deadline {
                 let is_known = answers.iter().any(|answer| is_of(answer, *unplaced));
                 return if is_known { Ok(answers) } else { Err(not_found(*unplaced)) };
             }
-            tokio::time::sleep(SAFE_MODE_POLL).await;
+            if self.scm.in_safe_mode().await? {
+                tokio::time::sleep(SAFE_MODE_POLL).await;
+            } else {
+                is_last_word = true;
+            }
         }
     }
+}
+
+fn blocks_of(keys: Vec<&mut KeyInfo>) -> impl Iterator<Item = &mut KeyLocation> {
+    keys.into_iter()
+        .flat_map(|key| key.key_location_list.iter_mut())
+        .flat_map(|list| list.key_locations.iter_mut())
 }
 
 fn is_of(answer: &ContainerWithPipeline, container: ContainerId) -> bool {

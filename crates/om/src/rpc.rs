@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hadoop_rpc::server::{CallContext, Placement, Protocol, RpcError};
 use hadoop_rpc::trace;
 use hdds_client::scm::ScmError;
+use om_core::command::file::page::StatusPage;
 use om_core::command::{self, Answer};
 use om_core::{Namespace, OmError};
 use om_proto::{
@@ -64,7 +65,8 @@ impl Protocol for OzoneManagerProtocol {
             let answer = if command::is_read(&request) {
                 self.0.read(&context, &request).await
             } else {
-                self.0.write(&context, request).await
+                // Boxed: reads, which nearly never wait, do not pay for its size.
+                Box::pin(self.0.write(&context, request)).await
             };
             tracing::debug!(
                 op = operation(kind),
@@ -144,7 +146,9 @@ impl Service {
             return Ok(prepare_status(request));
         }
         self.check_leader()?;
-        if let Some(reply) = self.administrate(context, request).await {
+        // What may wait for something is boxed: the others do not pay for its size.
+        if ADMINISTRATION.contains(&request.cmd_type()) {
+            let reply = Box::pin(self.administrate(context, request)).await;
             return Ok(encode(&reply));
         }
         let answer = {
@@ -152,50 +156,65 @@ impl Service {
             let namespace = Namespace::new(&self.cache, &self.settings.rules);
             command::read(request, &namespace, &caller)
         };
-        let nearest_first = wants_nearest_first(request);
         match answer {
             None => Ok(self.service_list(request)),
             Some(Answer::Encoded(bytes)) => Ok(bytes),
-            Some(Answer::Message { mut reply, locate }) => {
-                if locate {
-                    let refresh = wants_refresh(request);
-                    let filled = self.locations.fill(command::keys_in(&mut reply), refresh).await;
-                    if let Err(error) = filled {
+            Some(Answer::Message { reply, locate: false }) => Ok(encode(&reply)),
+            Some(Answer::Message { mut reply, locate: true }) => {
+                let refresh = wants_refresh(request);
+                if refresh || !self.locations.fill_known(command::keys_in(&mut reply)) {
+                    let keys = command::keys_in(&mut reply);
+                    if let Err(error) = Box::pin(self.locations.fill(keys, refresh)).await {
                         reply = unlocated(request, &error);
-                    } else if nearest_first {
-                        let keys = command::keys_in(&mut reply);
-                        locations::nearest_first(keys, &context.remote_ip, random_bytes());
                     }
+                }
+                if wants_nearest_first(request) {
+                    let keys = command::keys_in(&mut reply);
+                    locations::nearest_first(keys, &context.remote_ip, random_bytes());
                 }
                 Ok(encode(&reply))
             }
-            Some(Answer::Page(page)) => match self.locations.encoded(page.containers()).await {
-                Ok(known) => page
-                    .encode(&|container| {
-                        let pipeline = known.get(&container)?.clone();
-                        if !nearest_first {
-                            return Some(pipeline);
-                        }
-                        let client = &context.remote_ip;
-                        Some(locations::encoded_nearest_first(pipeline, client, random_bytes()))
-                    })
-                    .map_err(|error| RpcError::io(format!("a row of a listing: {error}"))),
-                Err(error) => Ok(encode(&unlocated(request, &error))),
-            },
+            Some(Answer::Page(page)) => Box::pin(self.encode_page(context, request, page)).await,
         }
+    }
+
+    /// A page of a listing with the pipelines of its blocks.
+    async fn encode_page(
+        &self,
+        context: &CallContext,
+        request: &OmRequest,
+        page: Box<StatusPage>,
+    ) -> Result<Bytes, RpcError> {
+        let nearest_first = wants_nearest_first(request);
+        let known = match self.locations.encoded(page.containers()).await {
+            Ok(known) => known,
+            Err(error) => return Ok(encode(&unlocated(request, &error))),
+        };
+        page.encode(&|container| {
+            let pipeline = known.get(&container)?.clone();
+            if !nearest_first {
+                return Some(pipeline);
+            }
+            let client = &context.remote_ip;
+            Some(locations::encoded_nearest_first(pipeline, client, random_bytes()))
+        })
+        .map_err(|error| RpcError::io(format!("a row of a listing: {error}")))
     }
 }
 
+/// What concerns the server and not the namespace.
+const ADMINISTRATION: [Type; 4] =
+    [Type::SetSafeMode, Type::GetQuotaRepairStatus, Type::StartQuotaRepair, Type::DbUpdates];
+
 impl Service {
-    /// What concerns the server and not the namespace: safe mode, repair of quotas.
+    /// The answer to one of [`ADMINISTRATION`]: safe mode, repair of quotas.
     async fn administrate(
         self: &Arc<Self>,
         context: &CallContext,
         request: &OmRequest,
-    ) -> Option<Box<OmResponse>> {
-        let kind = Type::try_from(request.cmd_type).ok()?;
+    ) -> Box<OmResponse> {
         let mut reply = command::reply_to(request);
-        let done = match kind {
+        let done = match request.cmd_type() {
             Type::SetSafeMode => {
                 let body = request.set_safe_mode_request.as_deref();
                 let wanted = body.map_or(SafeMode::Enter, |body| body.safe_mode());
@@ -224,12 +243,15 @@ impl Service {
                     .await
                     .map(|updates| reply.db_updates_response = Some(Box::new(updates)))
             }
-            _ => return None,
+            other => {
+                let message = format!("{} is not about the server", other.as_str_name());
+                Err(OmError::new(Status::InvalidRequest, message))
+            }
         };
         if let Err(error) = done {
             command::refuse(&mut reply, error);
         }
-        Some(reply)
+        reply
     }
 
     fn check_admin(&self, context: &CallContext, operation: &str) -> Result<(), OmError> {

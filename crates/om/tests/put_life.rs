@@ -231,6 +231,22 @@ async fn a_key_is_put_found_listed_and_deleted_and_its_blocks_reach_scm() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_that_scm_could_not_place_in_its_safe_mode_is_asked_for_again_after_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let scm = FakeScm::start().await;
+    let (om, client) = start(directory.path(), &scm).await;
+    client.ok(create_volume("vol")).await;
+    client.ok(create_bucket(BucketLayoutProto::ObjectStore)).await;
+    client.put("key", 10).await;
+
+    scm.leave_safe_mode_at_the_next_question();
+    let reply = client.info("key").await;
+
+    assert_eq!(reply.status(), Status::Ok, "{:?}", reply.message);
+    om.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_keeps_everything_and_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let scm = FakeScm::start().await;

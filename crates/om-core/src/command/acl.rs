@@ -137,7 +137,9 @@ impl Owner {
         let [volume, bucket, key] = parts(&object.path);
         match (object.res_type(), volume, bucket, key) {
             // What is behind a volume does not matter.
-            (ObjectType::Volume, Some(volume), _, _) => ns.volume(volume).map(Self::Volume),
+            (ObjectType::Volume, Some(volume), _, _) => {
+                ns.volume(volume).map(|row| Self::Volume(Arc::unwrap_or_clone(row)))
+            }
             (ObjectType::Bucket, Some(volume), Some(bucket), None) => {
                 let real = ns.resolve(volume, bucket)?;
                 Ok(Self::Bucket(Arc::unwrap_or_clone(real.info)))

@@ -29,6 +29,8 @@ use uuid::Uuid;
 struct State {
     next_block: AtomicI64,
     safe_mode: AtomicBool,
+    /// Set while the next question for containers is answered as in a safe mode that ends right after.
+    leaving_safe_mode: AtomicBool,
     deleted: Mutex<Vec<BlockId>>,
 }
 
@@ -44,7 +46,7 @@ impl FakeScm {
         let state = Arc::new(State::default());
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let block: Arc<dyn Protocol> = Arc::new(Blocks(state.clone()));
-        let container: Arc<dyn Protocol> = Arc::new(Containers);
+        let container: Arc<dyn Protocol> = Arc::new(Containers(state.clone()));
         let settings = ServerSettings::default;
         Self {
             state,
@@ -75,6 +77,12 @@ impl FakeScm {
 
     pub fn deleted_blocks(&self) -> Vec<BlockId> {
         self.state.deleted.lock().clone()
+    }
+
+    /// The next question for containers is answered before the datanodes have reported them, and the
+    /// safe mode is over when the OM asks for that.
+    pub fn leave_safe_mode_at_the_next_question(&self) {
+        self.state.leaving_safe_mode.store(true, Ordering::SeqCst);
     }
 
     pub fn set_safe_mode(&self, on: bool) {
@@ -143,7 +151,7 @@ impl Protocol for Blocks {
     }
 }
 
-struct Containers;
+struct Containers(Arc<State>);
 
 #[async_trait]
 impl Protocol for Containers {
@@ -163,7 +171,9 @@ impl Protocol for Containers {
             reply.in_safe_mode_response = Some(Box::new(response));
         }
         if let Some(batch) = request.get_exist_container_with_pipelines_in_batch_request {
-            let found = batch.container_i_ds.iter().map(|id| ContainerWithPipeline {
+            let reported = !self.0.leaving_safe_mode.swap(false, Ordering::SeqCst);
+            let ids = batch.container_i_ds.iter().filter(|_| reported);
+            let found = ids.map(|id| ContainerWithPipeline {
                 container_info: ContainerInfoProto { container_id: *id, ..Default::default() },
                 pipeline: pipeline(),
             });

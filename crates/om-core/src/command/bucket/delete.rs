@@ -1,5 +1,7 @@
 //! `DeleteBucket`: an empty one.
 
+use std::sync::Arc;
+
 use om_proto::{DeleteBucketRequest, DeleteBucketResponse, OmResponse, Status};
 
 use crate::command::{BlocksWanted, Caller, Write};
@@ -57,7 +59,7 @@ impl Write for DeleteBucketRequest {
             let message = format!("Bucket {bucket_name} can't be deleted when it has snapshots");
             return Err(Failure::new(Status::ContainsSnapshot, message));
         }
-        let mut volume = ns.volume(volume_name)?;
+        let mut volume = Arc::unwrap_or_clone(ns.volume(volume_name)?);
 
         volume.used_namespace = Some(volume.used_namespace.unwrap_or(0).saturating_sub(1));
         ns.remove(&tables::BUCKET, row);

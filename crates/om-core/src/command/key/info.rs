@@ -1,5 +1,7 @@
 //! `GetKeyInfo`: a key with its blocks; under S3 also the volume that it is in.
 
+use std::sync::Arc;
+
 use om_proto::{GetKeyInfoRequest, GetKeyInfoResponse, OmResponse};
 
 use super::lookup;
@@ -17,7 +19,7 @@ pub(crate) fn read(
     if request.assume_s3_context.unwrap_or(false) {
         let mut args = request.key_args.clone();
         args.volume_name.clone_from(&ns.rules.s3_volume);
-        response.volume_info = Some(ns.volume(&args.volume_name)?);
+        response.volume_info = Some(Arc::unwrap_or_clone(ns.volume(&args.volume_name)?));
         response.user_principal = Some(caller.user.to_owned());
         response.key_info = Some(lookup::find(&args, ns)?);
     } else {

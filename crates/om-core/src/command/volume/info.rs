@@ -1,5 +1,7 @@
 //! `InfoVolume`.
 
+use std::sync::Arc;
+
 use om_proto::{InfoVolumeRequest, InfoVolumeResponse, OmResponse};
 
 use crate::command::Read;
@@ -11,7 +13,7 @@ pub(crate) fn read(
     ns: &Namespace<'_>,
     reply: &mut OmResponse,
 ) -> Result<Read, Failure> {
-    let volume_info = Some(ns.volume(&request.volume_name)?);
+    let volume_info = Some(Arc::unwrap_or_clone(ns.volume(&request.volume_name)?));
     reply.info_volume_response = Some(Box::new(InfoVolumeResponse { volume_info }));
     Ok(Read::Reply)
 }

@@ -1,6 +1,7 @@
 //! `SetVolumeProperty`: another owner, or other quotas.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use om_proto::{
     BucketInfo, OmResponse, SetVolumePropertyRequest, SetVolumePropertyResponse, Status, VolumeInfo,
@@ -29,7 +30,7 @@ impl Write for SetVolumePropertyRequest {
         ns: &mut Namespace<'_>,
         reply: &mut OmResponse,
     ) -> Result<(), Failure> {
-        let mut info = ns.volume(&self.volume_name)?;
+        let mut info = Arc::unwrap_or_clone(ns.volume(&self.volume_name)?);
         info.modification_time = self.modification_time;
         info.update_id = Some(at.index);
         match &self.owner_name {
