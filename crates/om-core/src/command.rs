@@ -20,11 +20,13 @@ pub mod volume;
 
 use std::sync::Arc;
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use hdds_proto::hdds::ExcludeListProto;
 use hdds_types::ReplicationConfig;
 use om_proto::{KeyInfo, KeyLocation, OmRequest, OmResponse, OzoneAclInfo, Status, Type};
-use ozone_db::DbError;
+use ozone_db::{CodecError, DbError};
 
 use crate::cache::Change;
 use crate::error::{Failure, OmError};
@@ -122,8 +124,21 @@ pub enum Answer {
     },
     /// A reply that was encoded on the way.
     Encoded(Bytes),
-    /// A listing to be encoded once the pipelines of its containers are known.
-    Page(Box<file::page::StatusPage>),
+    /// A reply to be encoded once the pipelines of its containers are known.
+    Stored(Box<dyn Unlocated>),
+}
+
+/// A reply put together from stored rows, which lacks the pipelines of their blocks.
+pub trait Unlocated: std::fmt::Debug + Send {
+    /// The containers whose pipelines it needs.
+    fn containers(&self) -> &BTreeSet<i64>;
+
+    /// The whole reply. `pipelines` gives the encoded pipeline of a container; blocks of one that it
+    /// does not know get none.
+    ///
+    /// # Errors
+    /// A row is malformed inside.
+    fn encode(&self, pipelines: file::page::Pipelines<'_>) -> Result<Bytes, CodecError>;
 }
 
 impl Answer {
@@ -403,7 +418,7 @@ pub fn read(request: &OmRequest, ns: &Namespace<'_>, caller: &Caller<'_>) -> Opt
         Ok(Read::Reply) => Answer::plain(reply),
         Ok(Read::Locate) => Answer::Message { reply, locate: true },
         Ok(Read::Encoded(bytes)) => Answer::Encoded(bytes),
-        Ok(Read::Page(page)) => Answer::Page(page),
+        Ok(Read::Stored(rows)) => Answer::Stored(rows),
         Err(failure) => {
             refuse(&mut reply, failure.into_error());
             Answer::plain(reply)
@@ -420,7 +435,7 @@ pub(crate) enum Read {
     /// It encoded the whole reply itself.
     Encoded(Bytes),
     /// It lacks pipelines and the last encoding.
-    Page(Box<file::page::StatusPage>),
+    Stored(Box<dyn Unlocated>),
 }
 
 fn read_one(
@@ -451,7 +466,8 @@ fn read_one(
             bucket::list::read(body(request.list_buckets_request.as_deref(), name)?, ns, reply)
         }
         Type::LookupKey => {
-            key::lookup::read(body(request.lookup_key_request.as_deref(), name)?, ns, reply)
+            let body = body(request.lookup_key_request.as_deref(), name)?;
+            key::lookup::read(body, ns, reply, old_clients::is_old(request))
         }
         Type::GetKeyInfo => {
             let body = body(request.get_key_info_request.as_deref(), name)?;
@@ -469,7 +485,8 @@ fn read_one(
             file::status::read(body(request.get_file_status_request.as_deref(), name)?, ns, reply)
         }
         Type::LookupFile => {
-            file::lookup::read(body(request.lookup_file_request.as_deref(), name)?, ns, reply)
+            let body = body(request.lookup_file_request.as_deref(), name)?;
+            file::lookup::read(body, ns, reply, old_clients::is_old(request))
         }
         Type::ListStatus => {
             let body = body(request.list_status_request.as_deref(), name)?;

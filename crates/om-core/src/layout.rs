@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use om_proto::{BucketInfo, BucketLayoutProto, DirectoryInfo, KeyArgs, KeyInfo, OzoneAclInfo};
 
 use crate::acl;
@@ -178,6 +179,36 @@ impl Bucket {
         } else {
             self.flat_row(&key.key_name)
         }
+    }
+
+    /// The row of a file, if that is what is there; what may be anything else is to be walked to.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(crate) fn file_row(
+        &self,
+        ns: &Namespace<'_>,
+        name: &str,
+    ) -> Result<Option<Bytes>, Failure> {
+        if name.is_empty() || name.ends_with('/') {
+            return Ok(None);
+        }
+        if !self.layout.is_tree() {
+            return Ok(ns.get_bytes(tables::KEY.slot, &self.flat_row(name))?);
+        }
+        let (folders, leaf) = name.rsplit_once('/').map_or((None, name), |(f, l)| (Some(f), l));
+        let mut parent = self.id();
+        for folder in folders.into_iter().flat_map(|folders| folders.split('/')) {
+            let row = tables::path_key(self.volume_id, self.id(), parent, folder);
+            let Some(folder) = ns.directory(&row)? else { return Ok(None) };
+            parent = folder.object_id;
+        }
+        let row = tables::path_key(self.volume_id, self.id(), parent, leaf);
+        // A folder of the same name comes first.
+        if ns.directory(&row)?.is_some() {
+            return Ok(None);
+        }
+        Ok(ns.get_bytes(tables::FILE.slot, &row)?)
     }
 
     /// Follows `name`. Flat layouts look for folders only where `folders` asks for them or the

@@ -2,8 +2,6 @@
 //!
 //! Keys are text; ids inside keys are **signed** decimals although messages carry them unsigned.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use om_proto::storage::PersistedUserVolumeInfo;
 use om_proto::{
@@ -130,8 +128,10 @@ pub fn flat_key(volume: &str, bucket: &str, key: &str) -> Vec<u8> {
 /// `/<volume id>/<bucket id>/<parent id>/<name>`.
 pub fn path_key(volume: u64, bucket: u64, parent: u64, name: &str) -> Vec<u8> {
     let mut key = String::with_capacity(66 + name.len());
+    let mut digits = itoa::Buffer::new();
     for id in [volume, bucket, parent] {
-        let _ = write!(key, "/{}", id.cast_signed());
+        key.push('/');
+        key.push_str(digits.format(id.cast_signed()));
     }
     key.push('/');
     key.push_str(name);

@@ -82,6 +82,22 @@ impl Locations {
         Ok(())
     }
 
+    /// The encoded pipelines of containers, if all are remembered.
+    pub fn encoded_known(&self, containers: &BTreeSet<i64>) -> Option<HashMap<i64, Bytes>> {
+        if containers.is_empty() {
+            return Some(HashMap::new());
+        }
+        let now = Instant::now();
+        let known = self.known.lock();
+        let pipeline = |container: &i64| match known.get(container) {
+            Some((since, known)) if now - *since < self.ttl => {
+                Some((*container, known.encoded.clone()))
+            }
+            _ => None,
+        };
+        containers.iter().map(pipeline).collect()
+    }
+
     /// The encoded pipelines of containers.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! `OzoneManagerProtocol`: one method, every request.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -7,8 +8,7 @@ use bytes::Bytes;
 use hadoop_rpc::server::{CallContext, Placement, Protocol, RpcError};
 use hadoop_rpc::trace;
 use hdds_client::scm::ScmError;
-use om_core::command::file::page::StatusPage;
-use om_core::command::{self, Answer};
+use om_core::command::{self, Answer, Unlocated};
 use om_core::{Namespace, OmError};
 use om_proto::{
     GetQuotaRepairStatusResponse, OmRequest, OmResponse, PrepareStatusResponse, SafeMode,
@@ -174,32 +174,44 @@ impl Service {
                 }
                 Ok(encode(&reply))
             }
-            Some(Answer::Page(page)) => Box::pin(self.encode_page(context, request, page)).await,
+            Some(Answer::Stored(rows)) => match self.locations.encoded_known(rows.containers()) {
+                Some(known) => encode_stored(&*rows, &known, context, request),
+                None => Box::pin(self.locate_stored(context, request, rows)).await,
+            },
         }
     }
 
-    /// A page of a listing with the pipelines of its blocks.
-    async fn encode_page(
+    /// Asks SCM where the blocks of rows are.
+    async fn locate_stored(
         &self,
         context: &CallContext,
         request: &OmRequest,
-        page: Box<StatusPage>,
+        rows: Box<dyn Unlocated>,
     ) -> Result<Bytes, RpcError> {
-        let nearest_first = wants_nearest_first(request);
-        let known = match self.locations.encoded(page.containers()).await {
-            Ok(known) => known,
-            Err(error) => return Ok(encode(&unlocated(request, &error))),
-        };
-        page.encode(&|container| {
-            let pipeline = known.get(&container)?.clone();
-            if !nearest_first {
-                return Some(pipeline);
-            }
-            let client = &context.remote_ip;
-            Some(locations::encoded_nearest_first(pipeline, client, random_bytes()))
-        })
-        .map_err(|error| RpcError::io(format!("a row of a listing: {error}")))
+        match self.locations.encoded(rows.containers()).await {
+            Ok(known) => encode_stored(&*rows, &known, context, request),
+            Err(error) => Ok(encode(&unlocated(request, &error))),
+        }
     }
+}
+
+/// Rows with the pipelines of their blocks.
+fn encode_stored(
+    rows: &dyn Unlocated,
+    known: &HashMap<i64, Bytes>,
+    context: &CallContext,
+    request: &OmRequest,
+) -> Result<Bytes, RpcError> {
+    let nearest_first = wants_nearest_first(request);
+    rows.encode(&|container| {
+        let pipeline = known.get(&container)?.clone();
+        if !nearest_first {
+            return Some(pipeline);
+        }
+        let client = &context.remote_ip;
+        Some(locations::encoded_nearest_first(pipeline, client, random_bytes()))
+    })
+    .map_err(|error| RpcError::io(format!("a stored row: {error}")))
 }
 
 /// What concerns the server and not the namespace.

@@ -243,7 +243,7 @@ async fn a_container_that_scm_could_not_place_in_its_safe_mode_is_asked_for_agai
     let reply = client.info("key").await;
 
     assert_eq!(reply.status(), Status::Ok, "{:?}", reply.message);
-    om.stop().await;
+    om.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

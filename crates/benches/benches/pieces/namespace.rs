@@ -114,7 +114,7 @@ impl Om {
         match self.read(&key_info(key)) {
             Answer::Message { reply, .. } => *reply,
             Answer::Encoded(bytes) => OmResponse::decode(bytes).expect("an answer"),
-            Answer::Page(page) => {
+            Answer::Stored(page) => {
                 OmResponse::decode(page.encode(&|_| None).expect("rows")).expect("an answer")
             }
         }
@@ -264,7 +264,7 @@ fn page_of_1000(bencher: Bencher<'_, '_>, name: &str) {
     let request = OmRequest { list_keys_request: Some(Box::new(list)), ..kind(kind_of) };
     bencher.bench_local(|| match listed.om.read(&request) {
         Answer::Encoded(bytes) => bytes.len(),
-        Answer::Page(page) => page.encode(&|_| None).expect("rows").len(),
+        Answer::Stored(page) => page.encode(&|_| None).expect("rows").len(),
         Answer::Message { reply, .. } => reply.encoded_len(),
     });
 }

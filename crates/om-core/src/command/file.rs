@@ -2,7 +2,7 @@
 
 pub mod create_directory;
 pub mod create_file;
-mod fields;
+pub(crate) mod fields;
 pub(crate) mod light;
 pub mod list;
 pub mod lookup;

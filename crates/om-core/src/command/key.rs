@@ -16,6 +16,7 @@ pub mod recover_lease;
 pub mod rename;
 pub mod rename_batch;
 pub mod set_times;
+pub(crate) mod stored;
 pub mod tags;
 
 use om_proto::{KeyArgs, KeyInfo, Status};

@@ -10,6 +10,7 @@ mod keys;
 mod model;
 mod multipart;
 mod rights;
+mod stored;
 mod trash;
 mod volumes;
 
@@ -120,7 +121,7 @@ impl Om {
         match super::read(&request, &self.ns(), caller).unwrap() {
             Answer::Message { reply, .. } => *reply,
             Answer::Encoded(bytes) => OmResponse::decode(bytes).unwrap(),
-            Answer::Page(page) => OmResponse::decode(page.encode(&|_| None).unwrap()).unwrap(),
+            Answer::Stored(page) => OmResponse::decode(page.encode(&|_| None).unwrap()).unwrap(),
         }
     }
 

@@ -51,7 +51,7 @@ pub(crate) fn read(
         Found::Level(level) if !is_old => {
             let locate = lookup::locate(&request.key_args);
             let form = Form::Full { locate: matches!(locate, Read::Locate) };
-            return Ok(Read::Page(level.page(ns, reply, form)?));
+            return Ok(Read::Stored(level.page(ns, reply, form)?));
         }
         Found::Level(level) => level.children(ns)?,
         Found::Children(children) => children,
@@ -75,7 +75,7 @@ pub(crate) fn read_light(
 ) -> Result<Read, Failure> {
     let block_bytes = ns.rules.block_bytes;
     let children = match find(request, ns)? {
-        Found::Level(level) => return Ok(Read::Page(level.page(ns, reply, Form::Light)?)),
+        Found::Level(level) => return Ok(Read::Stored(level.page(ns, reply, Form::Light)?)),
         Found::Children(children) => children,
     };
     let statuses = children

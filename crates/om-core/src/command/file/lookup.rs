@@ -4,13 +4,18 @@ use om_proto::{LookupFileRequest, LookupFileResponse, OmResponse, Status};
 
 use crate::command::Read;
 use crate::command::key::lookup;
+use crate::command::key::stored::{Place, StoredKey};
 use crate::error::Failure;
 use crate::namespace::Namespace;
+
+/// `OMResponse.lookupFileResponse.keyInfo`.
+const PLACE: Place = Place { response: 73, key: 1 };
 
 pub(crate) fn read(
     request: &LookupFileRequest,
     ns: &Namespace<'_>,
     reply: &mut OmResponse,
+    is_old: bool,
 ) -> Result<Read, Failure> {
     let args = &request.key_args;
     let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
@@ -19,6 +24,14 @@ pub(crate) fn read(
     let not_a_file = || Failure::new(Status::NotAFile, format!("Can not {verb} directory: {name}"));
     if name.is_empty() {
         return Err(not_a_file());
+    }
+    if !is_old {
+        // Flat layouts say what the row says, which after a multipart upload is not a file.
+        let as_file = bucket.layout.is_tree();
+        let (at, response) = ((ns, &bucket, &*name), LookupFileResponse::default());
+        if let Some(found) = StoredKey::find(args, at, as_file, PLACE, reply, &response)? {
+            return Ok(Read::Stored(found));
+        }
     }
     let key_info = match super::status::find(ns, &bucket, &name)? {
         Some((key, false)) => Some(key),

@@ -18,13 +18,14 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 use super::fields::{Fields, malformed};
 use super::light;
+use crate::command::Unlocated;
 use crate::command::key::list::put_bytes;
 
 /// Fields of `KeyInfo`.
 const VOLUME: u32 = 1;
 const BUCKET: u32 = 2;
 const NAME: u32 = 3;
-const VERSIONS: u32 = 7;
+pub(crate) const VERSIONS: u32 = 7;
 /// Volume and bucket are the first fields of a row.
 const LEADING_FIELDS: usize = 2;
 /// Field of `KeyLocationList`.
@@ -47,7 +48,7 @@ pub(crate) enum Form {
 
 /// A page that lacks pipelines.
 #[derive(Debug)]
-pub struct StatusPage {
+pub(crate) struct StatusPage {
     form: Form,
     block_bytes: u64,
     /// What the full names of files begin with: empty, or a folder with `/` behind it.
@@ -80,7 +81,7 @@ enum Kind {
 }
 
 /// The pipeline of a container, encoded.
-type Pipelines<'a> = &'a dyn Fn(i64) -> Option<Bytes>;
+pub type Pipelines<'a> = &'a dyn Fn(i64) -> Option<Bytes>;
 
 impl StatusPage {
     /// An empty page of children of `folder`, whose full name ends in `/` if it is not empty.
@@ -112,13 +113,7 @@ impl StatusPage {
                 let end = row.len() - fields.rest().len();
                 name = Some(end - field.whole.len()..end);
             } else if field.number == VERSIONS && locate {
-                for block in Fields::of(field.bytes()?) {
-                    let block = block?;
-                    if block.number == BLOCKS {
-                        has_blocks = true;
-                        self.containers.insert(container_of(block.bytes()?)?);
-                    }
-                }
+                has_blocks |= containers_of(field.bytes()?, &mut self.containers)?;
             }
         }
         let name_field = name.ok_or_else(|| CodecError("a key has no name".to_owned()))?;
@@ -130,18 +125,14 @@ impl StatusPage {
         self.entries.push(Entry { name, row: self.bytes.len(), kind });
         Ok(())
     }
+}
 
-    /// The containers whose pipelines the reply needs.
-    pub fn containers(&self) -> &BTreeSet<i64> {
+impl Unlocated for StatusPage {
+    fn containers(&self) -> &BTreeSet<i64> {
         &self.containers
     }
 
-    /// The whole reply. `pipelines` gives the encoded pipeline of a container; blocks of one that it
-    /// does not know get none.
-    ///
-    /// # Errors
-    /// A row is malformed inside.
-    pub fn encode(&self, pipelines: Pipelines<'_>) -> Result<Bytes, CodecError> {
+    fn encode(&self, pipelines: Pipelines<'_>) -> Result<Bytes, CodecError> {
         let (field, of_status): (u32, Numbers) = match self.form {
             Form::Full { .. } => (74, (2, 3, 4)),
             Form::Light => (129, (3, 4, 5)),
@@ -190,8 +181,21 @@ impl StatusPage {
 /// Fields of a status: the key, the block size, and whether it is a folder.
 type Numbers = (u32, u32, u32);
 
+/// Adds the containers of a version's blocks; says whether there are any.
+pub(crate) fn containers_of(version: &[u8], to: &mut BTreeSet<i64>) -> Result<bool, CodecError> {
+    let mut any = false;
+    for block in Fields::of(version) {
+        let block = block?;
+        if block.number == BLOCKS {
+            any = true;
+            to.insert(container_of(block.bytes()?)?);
+        }
+    }
+    Ok(any)
+}
+
 /// Copies a row, with another name and with pipelines.
-fn put_key(
+pub(crate) fn put_key(
     to: &mut Vec<u8>,
     row: &[u8],
     name: &[u8],

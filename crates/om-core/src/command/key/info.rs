@@ -5,9 +5,13 @@ use std::sync::Arc;
 use om_proto::{GetKeyInfoRequest, GetKeyInfoResponse, OmResponse};
 
 use super::lookup;
+use super::stored::Place;
 use crate::command::{Caller, Read};
 use crate::error::Failure;
 use crate::namespace::Namespace;
+
+/// `OMResponse.getKeyInfoResponse.keyInfo`.
+const PLACE: Place = Place { response: 111, key: 1 };
 
 pub(crate) fn read(
     request: &GetKeyInfoRequest,
@@ -22,6 +26,8 @@ pub(crate) fn read(
         response.volume_info = Some(Arc::unwrap_or_clone(ns.volume(&args.volume_name)?));
         response.user_principal = Some(caller.user.to_owned());
         response.key_info = Some(lookup::find(&args, ns)?);
+    } else if let Some(found) = lookup::stored(&request.key_args, ns, PLACE, reply, &response)? {
+        return Ok(Read::Stored(found));
     } else {
         response.key_info = Some(lookup::find(&request.key_args, ns)?);
     }

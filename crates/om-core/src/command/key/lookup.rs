@@ -1,21 +1,43 @@
 //! `LookupKey`: a key with its blocks, for older clients.
 
 use om_proto::{KeyArgs, KeyInfo, LookupKeyRequest, LookupKeyResponse, OmResponse};
+use prost::Message;
 
+use super::stored::{Place, StoredKey};
 use crate::command::Read;
 use crate::error::Failure;
 use crate::layout::Leaf;
 use crate::namespace::Namespace;
 
+/// `OMResponse.lookupKeyResponse.keyInfo`.
+const PLACE: Place = Place { response: 32, key: 2 };
+
 pub(crate) fn read(
     request: &LookupKeyRequest,
     ns: &Namespace<'_>,
     reply: &mut OmResponse,
+    is_old: bool,
 ) -> Result<Read, Failure> {
-    let key_info = Some(find(&request.key_args, ns)?);
-    reply.lookup_key_response =
-        Some(Box::new(LookupKeyResponse { key_info, ..Default::default() }));
+    let mut response = LookupKeyResponse::default();
+    if !is_old && let Some(found) = stored(&request.key_args, ns, PLACE, reply, &response)? {
+        return Ok(Read::Stored(found));
+    }
+    response.key_info = Some(find(&request.key_args, ns)?);
+    reply.lookup_key_response = Some(Box::new(response));
     Ok(locate(&request.key_args))
+}
+
+/// What [`find`] would find, not decoded, if it is a plain file.
+pub(crate) fn stored(
+    args: &KeyArgs,
+    ns: &Namespace<'_>,
+    place: Place,
+    reply: &OmResponse,
+    response: &impl Message,
+) -> Result<Option<Box<StoredKey>>, Failure> {
+    let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
+    let name = bucket.key_name(&args.key_name);
+    StoredKey::find(args, (ns, &bucket, &name), true, place, reply, response)
 }
 
 /// Pipelines unless the caller only wants to know about the key.
