@@ -417,3 +417,79 @@ fn where_a_file_and_a_folder_have_one_name_it_is_the_folder() {
     om.ok(delete_key("a", false));
     assert_eq!((found(&om, "a"), found(&om, "c")), (None, None));
 }
+
+#[test]
+fn a_page_of_a_level_holds_two_entries_at_least_so_that_a_start_gets_on() {
+    for layout in [BucketLayoutProto::FileSystemOptimized, BucketLayoutProto::ObjectStore] {
+        let mut om = Om::with_bucket(layout);
+        for name in ["a", "b", "c"] {
+            om.put(name, 1);
+        }
+        assert_eq!(list(&om, "", "", 0), ["a", "b"], "{layout:?}");
+        assert_eq!(list(&om, "", "b", 1), ["b", "c"], "{layout:?}");
+    }
+}
+
+#[test]
+fn a_folder_has_the_replication_of_its_bucket_where_it_is_listed() {
+    let mut om = fso();
+    om.ok(create_directory("d"));
+    let replication = hdds_proto::hdds::DefaultReplicationConfig {
+        r#type: ReplicationType::StandAlone.into(),
+        factor: Some(ReplicationFactor::One.into()),
+        ec_replication_config: None,
+    };
+    let bucket_args = Some(BucketArgs {
+        volume_name: "vol".into(),
+        bucket_name: "buck".into(),
+        default_replication_config: Some(replication),
+        ..Default::default()
+    });
+    let body = SetBucketPropertyRequest { bucket_args, modification_time: None };
+    om.ok(OmRequest {
+        set_bucket_property_request: Some(Box::new(body)),
+        ..kind(Type::SetBucketProperty)
+    });
+    let page = om.read(OmRequest {
+        list_status_request: Some(Box::new(ListStatusRequest {
+            key_args: args(""),
+            recursive: false,
+            start_key: String::new(),
+            num_entries: 10,
+            allow_partial_prefix: None,
+        })),
+        ..kind(Type::ListStatus)
+    });
+    let listed = page.list_status_response.unwrap().statuses.remove(0).key_info.unwrap();
+    assert_eq!(listed.r#type, i32::from(ReplicationType::StandAlone));
+    let asked = om.info("d").get_key_info_response.unwrap().key_info.unwrap();
+    assert_eq!(asked.r#type, i32::from(ReplicationType::Ratis));
+}
+
+#[test]
+fn a_rewrite_of_what_is_a_folder_by_now_finds_no_key() {
+    let mut om = fso();
+    om.ok(create_directory("d"));
+    let mut rewrite = create_key("d", 0);
+    rewrite.create_key_request.as_mut().unwrap().key_args.expected_data_generation = Some(5);
+    assert_eq!(om.refused(rewrite).0, Status::KeyNotFound);
+    assert_eq!(om.refused(create_key("d", 0)).0, Status::NotAFile);
+}
+
+#[test]
+fn reads_tags_and_times_refuse_names_that_no_key_can_have() {
+    let mut om = fso();
+    let bad = (Status::InvalidKeyName, "Invalid KeyPath a/b:c".to_owned());
+    let info = om.info("a/b:c");
+    assert_eq!((info.status(), info.message.unwrap()), bad);
+    let tags = PutObjectTaggingRequest { key_args: args("a/b:c") };
+    let tags = OmRequest {
+        put_object_tagging_request: Some(Box::new(tags)),
+        ..kind(Type::PutObjectTagging)
+    };
+    assert_eq!(om.refused(tags), bad);
+    let times = SetTimesRequest { key_args: args("a/b:c"), mtime: 1, atime: 1 };
+    let times = OmRequest { set_times_request: Some(Box::new(times)), ..kind(Type::SetTimes) };
+    assert_eq!(om.refused(times), bad);
+    assert_eq!(om.info("/a//b").message.unwrap(), "Key:a/b not found");
+}

@@ -313,3 +313,19 @@ fn the_space_quota_counts_parts() {
     assert_eq!(om.refused(second).0, Status::QuotaExceeded);
     assert_eq!(om.bucket().used_bytes, Some(300));
 }
+
+#[test]
+fn a_page_of_no_part_says_that_there_are_parts_whatever_the_marker() {
+    let mut om = Om::with_bucket(BucketLayoutProto::ObjectStore);
+    let id = initiate(&mut om, "key");
+    let is_truncated = |om: &Om, marker, max| {
+        list_parts(om, "key", &id, marker, max)
+            .list_multipart_upload_parts_response
+            .unwrap()
+            .is_truncated()
+    };
+    assert!(!is_truncated(&om, 0, 0));
+    put_part(&mut om, "key", &id, 1, 5);
+    assert!(is_truncated(&om, 0, 0) && is_truncated(&om, 3, 0));
+    assert!(!is_truncated(&om, 3, 1));
+}
