@@ -17,6 +17,7 @@ import zlib
 import checksums as content_checksums
 import clients
 import endpoints as http_endpoints
+import operators
 import transcript
 from cluster import Local, Running, Separate, Services
 
@@ -440,7 +441,7 @@ SERVICES = [
 
 
 def services(setting):
-    """Our daemons under service ids: one SCM of a service, two Ozone Managers of two services."""
+    """Our daemons under service ids: one SCM of a service, two Ozone Managers of two services; `ozone admin om`."""
     with started(Services(setting.ozone, setting.root / "cluster", {})) as cluster, setting.client(cluster) as client:
         (client.work / "file").write_text("several services\n")
         end = time.monotonic() + READY_SECONDS_MAX
@@ -455,6 +456,7 @@ def services(setting):
                                  answer.code == code and text in answer.out + answer.err,
                                  f"exit code {answer.code}\n{answer.out}{answer.err[-1500:]}")
         setting.report.check("the key comes back", (client.work / "back1").read_text() == "several services\n")
+        operators.run(setting, cluster, client)
 
 
 def endpoints(setting):

@@ -4,15 +4,14 @@
 //! again when the operational state changes. A datanode whose file is lost is a new one.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use container_store::descriptor::scalar;
 use hdds_types::{DatanodeId, OperationalState};
-use ozone_daemon::properties;
+use ozone_daemon::{durable, properties};
 
 const TAG: &str =
     "!!org.apache.hadoop.ozone.container.common.helpers.DatanodeIdYaml$DatanodeDetailsYaml";
@@ -79,17 +78,8 @@ impl Identity {
     /// # Errors
     /// The disk refuses.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let write = || -> std::io::Result<()> {
-            let parent = path.parent().unwrap_or(Path::new("."));
-            fs::create_dir_all(parent)?;
-            let temporary = path.with_extension("id.tmp");
-            let mut file = File::create(&temporary)?;
-            file.write_all(self.to_text().as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&temporary, path)?;
-            File::open(parent)?.sync_all()
-        };
-        write().with_context(|| format!("cannot write {}", path.display()))
+        durable::replace(path, self.to_text().as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// As the file says it.

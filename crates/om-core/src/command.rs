@@ -185,6 +185,9 @@ macro_rules! writes {
             SetS3Secret set_s3_secret_request,
             RevokeS3Secret revoke_s3_secret_request,
             QuotaRepair quota_repair_request,
+            Prepare prepare_request,
+            CancelPrepare cancel_prepare_request,
+            FinalizeUpgrade finalize_upgrade_request,
         }
     };
 }
@@ -201,7 +204,7 @@ pub fn is_read(request: &OmRequest) -> bool {
 }
 
 /// Requests that are answered here without the log.
-const READS: [Type; 43] = [
+const READS: [Type; 42] = [
     Type::CheckVolumeAccess,
     Type::InfoVolume,
     Type::ListVolume,
@@ -230,7 +233,6 @@ const READS: [Type; 43] = [
     Type::ListTrash,
     Type::DbUpdates,
     // What has no effect on an installation as this one is answered without the log, too.
-    Type::FinalizeUpgrade,
     Type::GetDelegationToken,
     Type::RenewDelegationToken,
     Type::CancelDelegationToken,
@@ -514,7 +516,6 @@ fn read_one(
             multipart::list_parts::read(body, ns, reply)
         }
         Type::GetS3VolumeContext => server::s3_volume::read(ns, caller, reply),
-        Type::FinalizeUpgradeProgress => server::finalize_progress::read(reply),
         Type::EchoRpc => {
             server::echo::read(body(request.echo_rpc_request.as_deref(), name)?, reply)
         }
@@ -529,7 +530,6 @@ fn read_one(
         | Type::TenantRevokeAdmin
         | Type::RangerBgSync
         | Type::SetRangerServiceVersion => Err(server::tenants_are_off().into()),
-        Type::FinalizeUpgrade => server::finalize_progress::finalize(reply),
         Type::GetDelegationToken => {
             // Without security there are none.
             reply.get_delegation_token_response = Some(Box::default());

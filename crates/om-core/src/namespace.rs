@@ -156,6 +156,11 @@ impl<'a> Namespace<'a> {
         self.edit(Change::new(table.slot, key, None));
     }
 
+    /// Inserts, replaces or (`None`) removes a row that is no message.
+    pub fn put_bytes(&mut self, slot: usize, key: &'static [u8], value: Option<Bytes>) {
+        self.edit(Change::new(slot, key, value));
+    }
+
     /// Shows rows whose keys begin with `prefix`, in order, from `start` on (inclusive; the prefix
     /// itself when shorter). Edits of this transaction are not seen.
     ///

@@ -85,16 +85,24 @@ pub static DELETED: Table<RepeatedKeyInfo> = Table::new(8);
 /// `/<volume id>/<bucket id>/<parent id>/<name>/<object id>`: trees to be reclaimed.
 pub static DELETED_DIRECTORY: Table<KeyInfo> = Table::new(9);
 
-/// Table of the last flushed transaction.
-pub const TRANSACTION_INFO: &str = ALL[10];
-/// Its one key; the value is `<term>#<index>`.
+/// Table of places in the log, each `<term>#<index>`.
+pub const TRANSACTION_INFO: &str = ALL[TRANSACTION_INFO_SLOT];
+/// Slot of [`TRANSACTION_INFO`].
+pub const TRANSACTION_INFO_SLOT: usize = 10;
+/// Its key of the last flushed transaction.
 pub const TRANSACTION_INFO_KEY: &[u8] = b"#TRANSACTIONINFO";
+/// Its key of the transaction that prepared the Ozone Manager for another version, if one did; term 0.
+pub const PREPARED_KEY: &[u8] = b"#PREPAREDINFO";
 /// `/<volume>/<bucket>/<key>/<upload id>`: uploads under way, of all layouts.
 pub static MULTIPART_INFO: Table<MultipartKeyInfo> = Table::new(11);
 /// `/<volume>/<bucket>/<prefix>/`: ACLs of prefixes (`PersistedPrefixInfo`, which has the same fields).
 pub static PREFIX: Table<PrefixInfo> = Table::new(13);
 /// `<access id>`.
 pub static S3_SECRET: Table<S3Secret> = Table::new(14);
+/// Slot of `metaTable`, whose values are texts.
+pub const META_SLOT: usize = 16;
+/// Its key of the layout version that the last finalized upgrade led to.
+pub const LAYOUT_VERSION_KEY: &[u8] = b"#LAYOUTVERSION";
 /// `/<volume>/<bucket>/<snapshot>`.
 pub const SNAPSHOT_INFO: &str = ALL[20];
 /// Slot of [`SNAPSHOT_INFO`].
@@ -190,5 +198,6 @@ mod tests {
         assert_eq!(PREFIX.def.name, "prefixTable");
         assert_eq!(S3_SECRET.def.name, "s3SecretTable");
         assert_eq!(SNAPSHOT_INFO, ALL[SNAPSHOT_INFO_SLOT]);
+        assert_eq!((TRANSACTION_INFO, ALL[META_SLOT]), ("transactionInfoTable", "metaTable"));
     }
 }

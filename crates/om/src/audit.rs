@@ -8,7 +8,7 @@ use prost::Message;
 use crate::metrics;
 
 /// Operations that Ozone's audit log calls otherwise than their request.
-const ACTIONS: [(Type, &str); 17] = [
+const ACTIONS: [(Type, &str); 20] = [
     (Type::InfoVolume, "READ_VOLUME"),
     (Type::InfoBucket, "READ_BUCKET"),
     (Type::SetVolumeProperty, "UPDATE_VOLUME"),
@@ -26,6 +26,9 @@ const ACTIONS: [(Type, &str); 17] = [
     (Type::AbortMultiPartUpload, "ABORT_MULTIPART_UPLOAD"),
     (Type::ListMultiPartUploadParts, "LIST_MULTIPART_UPLOAD_PARTS"),
     (Type::CheckVolumeAccess, "CHECK_VOLUME_ACCESS"),
+    (Type::Prepare, "UPGRADE_PREPARE"),
+    (Type::CancelPrepare, "UPGRADE_CANCEL"),
+    (Type::FinalizeUpgrade, "UPGRADE_FINALIZE"),
 ];
 
 /// A request before it is carried out: its outcome is not known yet.

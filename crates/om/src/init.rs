@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use hdds_client::scm::ScmBlockClient;
+pub(crate) use om_core::command::server::finalize::LAYOUT_VERSION;
 use ozone_config::Configuration;
 use ozone_daemon::properties;
 use uuid::Uuid;
@@ -12,9 +13,6 @@ use uuid::Uuid;
 use crate::ids::now_ms;
 use crate::settings::Settings;
 use crate::users;
-
-/// Newest layout that this version writes (`OMLayoutFeature.SNAPSHOT_DEFRAG`).
-const LAYOUT_VERSION: u32 = 9;
 
 /// What `om --init` did.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +32,8 @@ pub struct Version {
     pub cluster_id: String,
     /// This OM.
     pub om_id: String,
+    /// The layout of the directory.
+    pub layout: u32,
 }
 
 /// Asks SCM for the cluster and writes `om/current/VERSION`. A directory that belongs to the same
@@ -55,7 +55,7 @@ pub async fn init(conf: &Configuration) -> anyhow::Result<Initialized> {
                 info.cluster_id
             );
         }
-        let Version { cluster_id, om_id } = version;
+        let Version { cluster_id, om_id, .. } = version;
         return Ok(Initialized { cluster_id, om_id, is_new: false });
     }
     let om_id = Uuid::new_v4().to_string();
@@ -105,7 +105,19 @@ pub fn read_version(settings: &Settings) -> anyhow::Result<Option<Version>> {
             settings.node
         );
     }
-    Ok(Some(Version { cluster_id: field("clusterID")?, om_id: field("omUuid")? }))
+    Ok(Some(Version { cluster_id: field("clusterID")?, om_id: field("omUuid")?, layout }))
+}
+
+/// Writes the layout version that an upgrade ends with.
+///
+/// # Errors
+/// The file is gone, or cannot be written.
+pub(crate) fn set_layout_version(directory: &Path, layout: u32) -> anyhow::Result<()> {
+    let path = version_path(directory);
+    let mut pairs = properties::read(&path)?
+        .with_context(|| format!("{} is gone; run `ozone om --init`", path.display()))?;
+    pairs.insert("layoutVersion".to_owned(), layout.to_string());
+    properties::write(&path, &pairs).with_context(|| format!("writing {}", path.display()))
 }
 
 fn version_path(directory: &Path) -> PathBuf {

@@ -34,8 +34,10 @@ mod settings;
 mod state_machine;
 mod submit;
 mod updates;
+mod upgrade;
 mod users;
 
 pub use init::{Initialized, init};
 pub use server::Om;
 pub use settings::Settings;
+pub use upgrade::cancel_prepare;

@@ -11,8 +11,8 @@ use hdds_client::scm::ScmError;
 use om_core::command::{self, Answer, Unlocated};
 use om_core::{Namespace, OmError};
 use om_proto::{
-    GetQuotaRepairStatusResponse, OmRequest, OmResponse, PrepareStatusResponse, SafeMode,
-    SetSafeModeResponse, Status, Type, prepare_status_response,
+    FinalizeUpgradeProgressResponse, GetQuotaRepairStatusResponse, OmRequest, OmResponse, SafeMode,
+    SetSafeModeResponse, Status, Type,
 };
 use prost::Message;
 
@@ -143,7 +143,10 @@ impl Service {
         request: &OmRequest,
     ) -> Result<Bytes, RpcError> {
         if request.cmd_type == i32::from(Type::PrepareStatus) {
-            return Ok(prepare_status(request));
+            // Answered by any node, whatever its role.
+            let mut reply = command::reply_to(request);
+            reply.prepare_status_response = Some(Box::new(self.upgrade.prepared.status()));
+            return Ok(encode(&reply));
         }
         self.check_leader()?;
         // What may wait for something is boxed: the others do not pay for its size.
@@ -215,11 +218,16 @@ fn encode_stored(
 }
 
 /// What concerns the server and not the namespace.
-const ADMINISTRATION: [Type; 4] =
-    [Type::SetSafeMode, Type::GetQuotaRepairStatus, Type::StartQuotaRepair, Type::DbUpdates];
+const ADMINISTRATION: [Type; 5] = [
+    Type::SetSafeMode,
+    Type::GetQuotaRepairStatus,
+    Type::StartQuotaRepair,
+    Type::FinalizeUpgradeProgress,
+    Type::DbUpdates,
+];
 
 impl Service {
-    /// The answer to one of [`ADMINISTRATION`]: safe mode, repair of quotas.
+    /// The answer to one of [`ADMINISTRATION`]: safe mode, repair of quotas, an upgrade.
     async fn administrate(
         self: &Arc<Self>,
         context: &CallContext,
@@ -248,6 +256,14 @@ impl Service {
                 self.check_admin(context, "start quota repair")
                     .and_then(|()| self.start_quota_repair(buckets))
                     .map(|()| reply.start_quota_repair_response = Some(Box::default()))
+            }
+            Type::FinalizeUpgradeProgress => {
+                let body = request.finalize_upgrade_progress_request.as_deref().cloned();
+                let report = self.upgrade.finalization.report(&body.unwrap_or_default());
+                report.map(|status| {
+                    let response = FinalizeUpgradeProgressResponse { status };
+                    reply.finalize_upgrade_progress_response = Some(Box::new(response));
+                })
             }
             Type::DbUpdates => {
                 let body = request.db_updates_request.as_deref().cloned();
@@ -314,16 +330,6 @@ fn wants_nearest_first(request: &OmRequest) -> bool {
         request.list_status_request.as_ref().map(|body| &body.key_args),
     ];
     args.into_iter().flatten().any(|args| args.sort_datanodes.unwrap_or(false))
-}
-
-/// Answered by any node, whatever its role.
-fn prepare_status(request: &OmRequest) -> Bytes {
-    let mut reply = command::reply_to(request);
-    reply.prepare_status_response = Some(Box::new(PrepareStatusResponse {
-        status: prepare_status_response::PrepareStatus::NotPrepared.into(),
-        current_txn_index: Some(u64::MAX),
-    }));
-    encode(&reply)
 }
 
 #[cfg(test)]

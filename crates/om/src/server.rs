@@ -38,6 +38,7 @@ use crate::rpc::{self, OzoneManagerProtocol};
 use crate::service;
 use crate::settings::Settings;
 use crate::state_machine::{OmStateMachine, OneGroup};
+use crate::upgrade::Upgrade;
 use crate::users::{self, Groups};
 
 /// How long a start waits until the only member of the ring leads it.
@@ -51,6 +52,7 @@ pub(crate) struct Service {
     pub settings: Settings,
     pub cache: Arc<TableCache>,
     pub buffer: Arc<DoubleBuffer>,
+    pub upgrade: Arc<Upgrade>,
     pub raft: MultiRaft,
     pub group: GroupId,
     pub leadership: watch::Receiver<Leadership>,
@@ -110,9 +112,9 @@ impl Om {
     /// `--init` was not run, a directory or port cannot be used, or `om.db` is damaged.
     pub async fn start(conf: &Configuration) -> anyhow::Result<Self> {
         let settings = Settings::read(conf)?;
-        if init::read_version(&settings)?.is_none() {
+        let Some(version) = init::read_version(&settings)? else {
             bail!("{} is not initialized; run `ozone om --init`", settings.directory.display());
-        }
+        };
         let address = settings.rpc.resolve().await.context("ozone.om.address")?;
         let http_listener = HttpServer::bind(&settings.http_server).await?;
         let http_port = match &http_listener {
@@ -124,14 +126,16 @@ impl Om {
         let store: Arc<dyn Store> = Arc::new(store);
         let cache = Arc::new(TableCache::new(store));
         create_s3_volume(&cache, &settings)?;
+        let upgrade = Arc::new(Upgrade::restore(&settings, &version, &**cache.store())?);
         let buffer = Arc::new(DoubleBuffer::start(cache.clone())?);
+        let state = State { cache, buffer, upgrade };
 
         let group = Uuid::from_bytes(name_uuid_from_bytes(settings.service.as_bytes()));
-        let raft = start_raft(&settings, address, &cache, &buffer, group).await?;
+        let raft = start_raft(&settings, address, &state, group).await?;
         let leadership = raft.leadership(group).context("the OM's Raft group is not open")?;
         await_leader(leadership.clone()).await?;
 
-        let service = service(conf, settings, cache, buffer, raft, group, leadership)?;
+        let service = service(conf, settings, state, raft, group, leadership)?;
         let service = Arc::new(Service { http_port, ..service });
         let limits = ServerSettings::read(conf)?;
         let rpc = RpcServer::start(address, limits, protocols(&service))
@@ -188,11 +192,17 @@ fn protocols(service: &Arc<Service>) -> Vec<(&'static str, Arc<dyn Protocol>)> {
     ]
 }
 
+/// What is open before there is a service.
+struct State {
+    cache: Arc<TableCache>,
+    buffer: Arc<DoubleBuffer>,
+    upgrade: Arc<Upgrade>,
+}
+
 fn service(
     conf: &Configuration,
     settings: Settings,
-    cache: Arc<TableCache>,
-    buffer: Arc<DoubleBuffer>,
+    state: State,
     raft: MultiRaft,
     group: GroupId,
     leadership: watch::Receiver<Leadership>,
@@ -224,8 +234,9 @@ fn service(
         groups: Groups::default(),
         ids: UniqueIds::default(),
         settings,
-        cache,
-        buffer,
+        cache: state.cache,
+        buffer: state.buffer,
+        upgrade: state.upgrade,
         raft,
         group,
         leadership,
@@ -239,14 +250,14 @@ fn service(
 async fn start_raft(
     settings: &Settings,
     rpc: SocketAddr,
-    cache: &Arc<TableCache>,
-    buffer: &Arc<DoubleBuffer>,
+    state: &State,
     group: GroupId,
 ) -> anyhow::Result<MultiRaft> {
     let machine = Arc::new(OmStateMachine::new(
-        cache.clone(),
+        state.cache.clone(),
         Arc::new(settings.rules.clone()),
-        buffer.clone(),
+        state.buffer.clone(),
+        state.upgrade.clone(),
         settings.node.clone(),
     ));
     let id = PeerId::from(settings.node.as_str());

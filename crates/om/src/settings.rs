@@ -36,6 +36,8 @@ pub struct Settings {
     pub ratis_port: u16,
     /// `ozone.om.db.dirs`, else `ozone.metadata.dirs`: holds `om/current/VERSION` and `om.db`.
     pub directory: PathBuf,
+    /// `ozone.metadata.dirs`, else the same: holds the marker of a prepared Ozone Manager.
+    pub metadata_directory: PathBuf,
     /// `ozone.om.ratis.storage.dir`, else `om.ratis` in the metadata directory.
     pub ratis_directory: PathBuf,
     /// `ozone.om.ratis.minimum.timeout`, 5 s.
@@ -101,9 +103,13 @@ impl Settings {
         };
         let encryption = encryption::Settings::read(conf)?;
         let directory = metadata_directory(conf, "ozone.om.db.dirs")?;
+        let metadata_directory = match "ozone.metadata.dirs" {
+            key if conf.is_set(key) => metadata_directory(conf, key)?,
+            _ => directory.clone(),
+        };
         let ratis_directory = match conf.get("ozone.om.ratis.storage.dir")? {
             Some(path) => PathBuf::from(path),
-            None => metadata_directory(conf, "ozone.metadata.dirs")?.join("om.ratis"),
+            None => metadata_directory.join("om.ratis"),
         };
         let seconds =
             |key: &str, default: u64, unit| conf.duration(key, Duration::from_secs(default), unit);
@@ -122,6 +128,7 @@ impl Settings {
             https: address("ozone.om.https-address", 9875)?,
             ratis_port: conf.integer(&own("ozone.om.ratis.port"), 9872)?,
             directory,
+            metadata_directory,
             ratis_directory,
             election_timeout: seconds("ozone.om.ratis.minimum.timeout", 5, Unit::Milliseconds)?,
             segment_bytes: conf.size("ozone.om.ratis.segment.size", 4 << 20)?,

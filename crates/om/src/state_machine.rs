@@ -14,12 +14,14 @@ use ozone_db::DbError;
 use prost::Message;
 
 use crate::double_buffer::DoubleBuffer;
+use crate::upgrade::{Step, Upgrade};
 
 /// Applies the log to the table cache.
 pub struct OmStateMachine {
     cache: Arc<TableCache>,
     rules: Arc<Rules>,
     buffer: Arc<DoubleBuffer>,
+    upgrade: Arc<Upgrade>,
     node: String,
 }
 
@@ -29,26 +31,36 @@ impl OmStateMachine {
         cache: Arc<TableCache>,
         rules: Arc<Rules>,
         buffer: Arc<DoubleBuffer>,
+        upgrade: Arc<Upgrade>,
         node: String,
     ) -> Self {
-        Self { cache, rules, buffer, node }
+        Self { cache, rules, buffer, upgrade, node }
     }
 
     fn apply_one(&self, committed: Committed) -> Result<Bytes, DbError> {
         let at = At { term: committed.at.term, index: committed.at.index };
         let (client, call) = (committed.entry.client_id.clone(), committed.entry.call_id);
         let parsed = committed.context.and_then(|context| context.downcast::<OmRequest>().ok());
-        let (mut reply, changes) = match parsed {
-            Some(request) => self.run(request, at)?,
-            None => match OmRequest::decode(committed.entry.log_data) {
-                Ok(request) => self.run(Box::new(request), at)?,
-                Err(error) => (Box::new(undecodable(&error)), Vec::new()),
-            },
+        let request = match parsed {
+            Some(request) => Ok(request),
+            None => OmRequest::decode(committed.entry.log_data).map(Box::new),
+        };
+        let step = request.as_deref().ok().and_then(Step::of);
+        let (mut reply, changes) = match request {
+            Ok(request) => self.run(request, at)?,
+            Err(error) => (Box::new(undecodable(&error)), Vec::new()),
         };
         reply.leader_om_node_id = Some(self.node.clone());
+        let applied = Applied { term: at.term, index: at.index };
+        if let Some(step) = step.filter(|_| reply.success == Some(true)) {
+            // Not kept: who asks again after a restart needs it done again.
+            self.cache.apply(applied, changes);
+            self.upgrade.carry_out(&step, applied, &self.buffer, &mut reply);
+            return Ok(Bytes::from(reply.encode_to_vec()));
+        }
         let reply = Bytes::from(reply.encode_to_vec());
         self.buffer.replies().add(&client, call, at.index, &reply);
-        self.cache.apply(Applied { term: at.term, index: at.index }, changes);
+        self.cache.apply(applied, changes);
         Ok(reply)
     }
 

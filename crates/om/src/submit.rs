@@ -1,5 +1,8 @@
 //! Writes: prepared on the leader, through the log, answered when applied.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -14,7 +17,7 @@ use prost::Message;
 use crate::server::Service;
 
 /// Layout that the leader works with; every replica dispatches by it.
-const LAYOUT_VERSION: u64 = 9;
+const LAYOUT_VERSION: u64 = crate::init::LAYOUT_VERSION as u64;
 const NOT_LEADER: &str = "org.apache.hadoop.ozone.om.exceptions.OMNotLeaderException";
 const NOT_READY: &str = "org.apache.hadoop.ozone.om.exceptions.OMLeaderNotReadyException";
 
@@ -132,6 +135,7 @@ impl Service {
             command::prepare(request, &namespace, &caller)
                 .map_err(om_core::error::Failure::into_error)?
         };
+        self.upgrade.prepared.check(kind_of(request))?;
         self.provide_keys(request).await?;
         if let Some(commit) = &request.commit_key_request {
             self.blocks.committed(&commit.key_args.key_locations);
@@ -160,15 +164,26 @@ impl Service {
         request: Box<OmRequest>,
     ) -> Result<Bytes, RpcError> {
         let message = Bytes::from(request.encode_to_vec());
-        let cmd_type = request.cmd_type;
+        let kind = kind_of(&request);
         let context: multiraft::Context = request;
-        let write = ClientRequest { client, call, message, context: Some(context) };
-        match self.raft.write(self.group, write).await {
+        let request = ClientRequest { client, call, message, context: Some(context) };
+        let mut write = pin!(self.raft.write(self.group, request));
+        // The first poll gives the write its place in the log.
+        let first = poll_fn(|task| {
+            Poll::Ready(self.upgrade.prepared.pass(kind, || write.as_mut().poll(task)))
+        });
+        let outcome = match first.await {
+            Ok(Poll::Ready(outcome)) => outcome,
+            Ok(Poll::Pending) => write.await,
+            Err(refusal) => return Ok(refused(kind, refusal)),
+        };
+        if kind == Type::Prepare && outcome.is_err() {
+            self.upgrade.prepared.reopen();
+        }
+        match outcome {
             Ok(reply) => Ok(reply.message),
             Err(RaftError::StateMachine(error)) => {
-                let mut reply = OmResponse { cmd_type, ..OmResponse::default() };
-                command::refuse(&mut reply, OmError::new(Status::InternalError, error.message));
-                Ok(encode(&reply))
+                Ok(refused(kind, OmError::new(Status::InternalError, error.message)))
             }
             Err(error) => Err(self.rpc_error(&error)),
         }
@@ -202,6 +217,18 @@ impl Service {
             random: crate::ids::random_bytes,
         }
     }
+}
+
+/// The answer to a write that did not enter the log.
+fn refused(kind: Type, error: OmError) -> Bytes {
+    let mut reply = OmResponse { cmd_type: kind.into(), ..OmResponse::default() };
+    command::refuse(&mut reply, error);
+    encode(&reply)
+}
+
+/// What a request asks for; of one that is not known, nothing.
+fn kind_of(request: &OmRequest) -> Type {
+    Type::try_from(request.cmd_type).unwrap_or(Type::UnknownCommand)
 }
 
 /// The session of a new key.

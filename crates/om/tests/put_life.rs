@@ -464,3 +464,43 @@ async fn quotas_are_counted_over_a_copy_and_the_outcome_is_told() {
     assert_eq!(reply.response, Some(false));
     om.shutdown().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prepared_manager_takes_no_writes_until_that_is_cancelled_also_over_a_restart() {
+    let (directory, scm) = (tempfile::tempdir().unwrap(), FakeScm::start().await);
+    let (om, client) = start(directory.path(), &scm).await;
+    client.ok(create_volume("vol")).await;
+    client.ok(create_bucket(BucketLayoutProto::ObjectStore)).await;
+    client.put("key", 3).await;
+    let prepare = OmRequest { prepare_request: Some(Box::default()), ..kind(Type::Prepare) };
+    let cancel =
+        OmRequest { cancel_prepare_request: Some(Box::default()), ..kind(Type::CancelPrepare) };
+    let status = async |client: &Client| {
+        let body = Some(Box::new(PrepareStatusRequest { txn_id: 1 }));
+        let request = OmRequest { prepare_status_request: body, ..kind(Type::PrepareStatus) };
+        let told = client.ok(request).await.prepare_status_response.unwrap();
+        (told.status(), told.current_txn_index.unwrap())
+    };
+    let index = client.ok(prepare.clone()).await.prepare_response.unwrap().txn_id;
+    let completed = prepare_status_response::PrepareStatus::PrepareCompleted;
+    assert_eq!(status(&client).await, (completed, index));
+    let refused = client.send(create_key("other", 3)).await;
+    assert_eq!(refused.status(), Status::NotSupportedOperationWhenPrepared);
+    assert_eq!(client.info("key").await.status(), Status::Ok, "reads go on");
+    let marker = directory.path().join("current/prepareMarker");
+    assert_eq!(std::fs::read_to_string(&marker).unwrap(), index.to_string());
+    om.shutdown().await.unwrap();
+
+    let (om, client) = start(directory.path(), &scm).await;
+    assert_eq!(status(&client).await, (completed, index));
+    let again = client.ok(prepare).await.prepare_response.unwrap().txn_id;
+    assert!(again > index, "a second preparation is as good as the first");
+    client.ok(cancel).await;
+    client.put("other", 3).await;
+    assert!(!marker.exists());
+    om.shutdown().await.unwrap();
+
+    let (om, client) = start(directory.path(), &scm).await;
+    client.put("third", 3).await;
+    om.shutdown().await.unwrap();
+}

@@ -15,6 +15,7 @@
 //! Start reading at [`OzoneClient`], then [`om::failover`].
 
 pub mod acl;
+pub mod admin;
 pub mod bucket;
 mod error;
 pub mod fs;

@@ -1,9 +1,10 @@
 //! Java properties text, as `java.util.Properties` stores and loads it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::Path;
+use std::{fs, io};
+
+use crate::durable;
 
 /// The pairs of a properties text. Comments (`#`, `!`) and blank lines are skipped; a text that is
 /// not well-formed yields what can be read of it, as in Java.
@@ -57,14 +58,7 @@ pub fn read(path: &Path) -> io::Result<Option<BTreeMap<String, String>>> {
 /// # Errors
 /// The directory cannot be made or written.
 pub fn write(path: &Path, pairs: &BTreeMap<String, String>) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent)?;
-    let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(format(pairs).as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(parent)?.sync_all()
+    durable::replace(path, format(pairs).as_bytes())
 }
 
 fn ends_in_open_escape(line: &str) -> bool {

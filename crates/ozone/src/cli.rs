@@ -11,6 +11,7 @@ use ozone_config::{ConfigError, Configuration, Sources};
 #[cfg(feature = "daemons")]
 use ozone_daemon::logging;
 
+use crate::admin::AdminArgs;
 use crate::completion::CompletionArgs;
 #[cfg(feature = "daemons")]
 use crate::daemon::{DatanodeArgs, OmArgs, ScmArgs};
@@ -20,6 +21,7 @@ use crate::fs::FsArgs;
 use crate::getconf::GetconfArgs;
 #[cfg(feature = "daemons")]
 use crate::local::LocalArgs;
+use crate::repair::RepairArgs;
 use crate::s3::S3Args;
 use crate::sh::ShArgs;
 
@@ -98,6 +100,10 @@ pub enum Command {
     Freon(freon::FreonArgs),
     /// Files and directories: ls, put, get, mv, rm and others, as `hadoop fs`
     Fs(FsArgs),
+    /// What operators ask of a running cluster: upgrades, roles, open files
+    Admin(AdminArgs),
+    /// What mends a cluster: accounts of quotas
+    Repair(RepairArgs),
     /// A whole cluster in this process
     #[cfg(feature = "daemons")]
     Local(LocalArgs),
@@ -140,7 +146,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
     // The words behind `fs` are its own.
     let own = arguments.iter().position(|word| word == "fs").unwrap_or(arguments.len());
-    for argument in &mut arguments[..own] {
+    let admin = arguments.iter().position(|word| word == "admin").unwrap_or(own);
+    for (position, argument) in arguments[..own].iter_mut().enumerate() {
+        let modern = if position > admin { modern_admin } else { modern };
         *argument = modern(std::mem::take(argument));
     }
     let cli = Cli::try_parse_from(&arguments).map_err(|error| refuse(&error, &arguments))?;
@@ -163,6 +171,19 @@ fn modern(argument: OsString) -> OsString {
         Some("-storagecontainermanagers") => "storagecontainermanagers".into(),
         Some(text) if text.starts_with("-conf=") => format!("-{text}").into(),
         _ => argument,
+    }
+}
+
+/// As [`modern`], for options of `ozone admin` only.
+fn modern_admin(argument: OsString) -> OsString {
+    match argument.to_str() {
+        Some("-id") => "--service-id".into(),
+        Some("-host") => "--service-host".into(),
+        Some("-tawt") => "--transaction-apply-wait-timeout".into(),
+        Some("-tact") => "--transaction-apply-check-interval".into(),
+        Some("-pct") => "--prepare-check-interval".into(),
+        Some("-pt") => "--prepare-timeout".into(),
+        _ => modern(argument),
     }
 }
 
@@ -274,7 +295,7 @@ fn unmatched(words: &[String], arguments: &[OsString]) -> String {
     let Some(first) = words.first().filter(|first| !first.starts_with('-')) else {
         return format!("Unknown option{plural}: {quoted}");
     };
-    const TOOLS: [&str; 5] = ["sh", "shell", "s3", "freon", "getconf"];
+    const TOOLS: [&str; 7] = ["sh", "shell", "s3", "freon", "getconf", "admin", "repair"];
     let is_tool = |argument: &OsString| argument.to_str().is_some_and(|a| TOOLS.contains(&a));
     let tool = arguments.iter().position(is_tool);
     let begin = tool.map_or(1, |index| index + 1);

@@ -30,6 +30,9 @@ pub struct OmArgs {
     /// Ask SCM for the cluster and prepare the metadata directory, then leave
     #[arg(long)]
     pub init: bool,
+    /// Start, and serve writes again after `ozone admin om prepare`
+    #[arg(long, visible_alias = "downgrade", conflicts_with = "init")]
+    pub upgrade: bool,
 }
 
 /// Options of `ozone datanode`.
@@ -67,6 +70,9 @@ pub fn om(global: &GlobalArgs, args: OmArgs) -> anyhow::Result<ExitCode> {
             let initialized = om::init(&conf).await?;
             tracing::info!(?initialized, "Ozone Manager is initialized");
             return Ok(());
+        }
+        if args.upgrade {
+            om::cancel_prepare(&conf)?;
         }
         let om = Om::start(&conf).await.context("starting the Ozone Manager")?;
         tracing::info!(

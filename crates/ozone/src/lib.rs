@@ -6,6 +6,7 @@
 //!                           ├─► interactive  lines of commands, each run as if it came from argv
 //!                           ├─► freon::…     load generators (a crate of its own)
 //!                           ├─► fs::…        files and directories
+//!                           ├─► admin, repair: what operators need
 //!                           ├─► getconf, version, completion
 //!                           ├─► daemon::…    scm, om, datanode; daemonlog: their log levels
 //!                           └─► local::…     a whole cluster in this process
@@ -18,6 +19,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 pub mod address;
+pub mod admin;
 pub mod cli;
 pub mod completion;
 #[cfg(feature = "daemons")]
@@ -32,6 +34,7 @@ pub mod json;
 pub mod local;
 pub mod output;
 mod progress;
+pub mod repair;
 pub mod s3;
 pub mod sh;
 pub mod version;
@@ -64,6 +67,8 @@ fn execute(cli: Cli) -> ExitCode {
         Command::Freon(args) => load(&global, args),
         Command::Fs(args) => fs::run(&global, args),
         Command::Getconf(args) => leave(getconf::run(&global, &args), global.verbose),
+        Command::Admin(args) => leave(admin::run(&global, args.command), global.verbose),
+        Command::Repair(args) => leave(repair::run(&global, args.command), global.verbose),
         Command::Version => leave(version::run(), global.verbose),
         Command::Completion(args) => leave(completion::run(&args), global.verbose),
         Command::Daemonlog(args) => leave(daemonlog::run(&args), global.verbose),

@@ -10,6 +10,7 @@ mod keys;
 mod model;
 mod multipart;
 mod rights;
+mod server;
 mod stored;
 mod trash;
 mod volumes;

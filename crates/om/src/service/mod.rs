@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use hadoop_rpc::server::RpcError;
 use om_core::Namespace;
-use om_proto::Status;
+use om_proto::{Status, Type};
 use ozone_db::DbError;
 
 use crate::server::Service;
@@ -52,8 +52,8 @@ impl Service {
         Err(Stopped::Refused(reply.message.unwrap_or_default()))
     }
 
-    /// Waits for the next round of a service; false once it must end. Rounds without leadership are
-    /// skipped.
+    /// Waits for the next round of a service; false once it must end. Rounds without leadership, or in
+    /// which nothing may be written, are skipped.
     pub(crate) async fn next_round(
         &self,
         interval: std::time::Duration,
@@ -64,7 +64,9 @@ impl Service {
                 () = tokio::time::sleep(interval) => {}
                 () = stop.cancelled() => return false,
             }
-            if self.check_leader().is_ok() {
+            if self.check_leader().is_ok()
+                && self.upgrade.prepared.check(Type::UnknownCommand).is_ok()
+            {
                 return true;
             }
         }
