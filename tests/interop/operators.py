@@ -9,7 +9,7 @@ SAME = [
     "admin om finalizationstatus -id first",
     "admin om finalizeupgrade --service-id first",
     "admin om lof -id first",
-    "admin om list-open-keys --service-id first --prefix /one --length 5 --show-deleted",
+    "admin om list-open-keys --service-id first --prefix /one/fso --length 5 --show-deleted",
 ]
 # (by our client, command, exit code, a text on stdout or stderr)
 UPGRADE = [

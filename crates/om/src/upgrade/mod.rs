@@ -4,6 +4,7 @@
 mod finalization;
 mod prepared;
 
+use anyhow::ensure;
 use om_core::{Applied, OmError, command};
 use om_proto::{OmRequest, OmResponse, Status, Type};
 
@@ -95,8 +96,12 @@ impl Upgrade {
     }
 
     fn prepare(&self, at: Applied, buffer: &DoubleBuffer) -> anyhow::Result<()> {
-        let flushed = buffer.flush_all().map_err(anyhow::Error::from);
-        let prepared = flushed.and_then(|_| Ok(self.prepared.finish(at.index)?));
+        let write_out = || -> anyhow::Result<()> {
+            let flushed = buffer.flush_all()?;
+            ensure!(flushed >= Some(at), "the database stands at {flushed:?}, before {at:?}");
+            Ok(self.prepared.finish(at.index)?)
+        };
+        let prepared = write_out();
         if prepared.is_err() {
             // Writes go on, and the next start finds no marker.
             let _ = self.prepared.cancel();

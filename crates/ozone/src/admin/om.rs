@@ -257,7 +257,7 @@ fn told(session: &Session, progress: &UpgradeFinalizationStatus) -> Result<bool,
 fn show_roles(session: &Session, roles: &[OmRole], args: &RolesArgs) -> Result<(), Failure> {
     if args.json {
         let rows = roles.iter().map(|member| {
-            json!({ member.node.as_str(): { "hostname": member.host, "serverRole": member.role } })
+            json!({ member.node.as_str(): { "serverRole": member.role, "hostname": member.host } })
         });
         return session.print_json(&rows.collect());
     }
