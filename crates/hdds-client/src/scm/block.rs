@@ -15,7 +15,7 @@ use ozone_config::Configuration;
 use prost::Message;
 
 use super::channel::Channel;
-use super::{CLIENT_VERSION, ScmClientSettings, ScmError};
+use super::{CLIENT_VERSION, ScmClientSettings, ScmError, allocated};
 use crate::addresses::{self, AddressError, HostPort, ScmPort};
 
 /// Name of the protocol in RPC headers.
@@ -56,8 +56,7 @@ impl ScmBlockClient {
     ) -> Result<Vec<AllocateBlockResponse>, ScmError> {
         let mut message = envelope(Type::AllocateScmBlock);
         message.allocate_scm_block_request = Some(Box::new(request));
-        let response = self.send(&message).await?.allocate_scm_block_response;
-        Ok(response.ok_or_else(|| missing("allocateScmBlockResponse"))?.blocks)
+        allocated::blocks(self.channel.call(Bytes::from(message.encode_to_vec())).await?)
     }
 
     /// Hands the blocks of deleted keys to SCM's deletion queue; one result per key.
@@ -140,12 +139,7 @@ impl ScmBlockClient {
         let bytes = self.channel.call(Bytes::from(request.encode_to_vec())).await?;
         let response = ScmBlockLocationResponse::decode(bytes)
             .map_err(|error| ScmError::Malformed(error.to_string()))?;
-        // A code that this version does not know is still a refusal.
-        let status = Status::try_from(response.status).unwrap_or(Status::InternalError);
-        if status != Status::Ok {
-            let message = response.message.unwrap_or_default();
-            return Err(ScmError::Refused { status, message });
-        }
+        check(response.status, response.message.as_deref())?;
         Ok(response)
     }
 }
@@ -159,6 +153,14 @@ fn envelope(kind: Type) -> ScmBlockLocationRequest {
     }
 }
 
-fn missing(field: &str) -> ScmError {
+/// Whether SCM did what it was asked for. A code that this version does not know is a refusal, too.
+pub(super) fn check(status: i32, message: Option<&str>) -> Result<(), ScmError> {
+    match Status::try_from(status).unwrap_or(Status::InternalError) {
+        Status::Ok => Ok(()),
+        status => Err(ScmError::Refused { status, message: message.unwrap_or_default().into() }),
+    }
+}
+
+pub(super) fn missing(field: &str) -> ScmError {
     ScmError::Malformed(format!("{field} is missing"))
 }

@@ -8,6 +8,7 @@
 //! Block and location clients know all SCMs and find the leader (`SCMFailoverProxyProviderBase`). A
 //! datanode reports to every SCM, so its client knows one and never goes elsewhere.
 
+mod allocated;
 pub mod block;
 mod channel;
 pub mod datanode;
