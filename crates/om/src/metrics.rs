@@ -9,6 +9,7 @@ use om_proto::Type;
 use ozone_metrics::{CallTable, Counter, Rate, Record, Records, Registry};
 
 use crate::server::Service;
+use crate::service::deleting_metrics::DeletingMetrics;
 
 /// Counts of one OM.
 pub(crate) struct OmMetrics {
@@ -18,11 +19,7 @@ pub(crate) struct OmMetrics {
     pub prepare: Rate,
     /// Through the log and back (`SubmitToRatisLatencyNs`).
     pub submit: Rate,
-    /// Rows of the deleted table taken up, and done.
-    pub keys_processed: Counter,
-    pub keys_purged: Counter,
-    /// Deleted directories done; sub-directories and files found in them.
-    pub directories: [Counter; 3],
+    pub deleting: DeletingMetrics,
     pub open_keys: OpenKeyMetrics,
     pub uploads: UploadMetrics,
     pub trash: TrashMetrics,
@@ -111,9 +108,7 @@ impl Default for OmMetrics {
             calls: CallTable::of("OmClientProtocol", name),
             prepare: Rate::default(),
             submit: Rate::default(),
-            keys_processed: Counter::default(),
-            keys_purged: Counter::default(),
-            directories: Default::default(),
+            deleting: DeletingMetrics::default(),
             open_keys: OpenKeyMetrics::default(),
             uploads: UploadMetrics::default(),
             trash: TrashMetrics::default(),
@@ -249,16 +244,7 @@ impl Service {
             performance.gauge(&format!("{name}AvgTime"), nanos.checked_div(count).unwrap_or(0));
         }
         self.buckets(records);
-        let mut deleting = records.record("DeletingServiceMetrics");
-        deleting.context("ozone");
-        deleting.counter("NumKeysProcessed", self.metrics.keys_processed.get());
-        deleting.counter("NumKeysSentForPurge", self.metrics.keys_purged.get());
-        deleting.counter("NumKeysPurged", self.metrics.keys_purged.get());
-        let [purged, directories, files] = &self.metrics.directories;
-        deleting.counter("NumDirsSentForPurge", purged.get());
-        deleting.counter("NumDirsPurged", purged.get());
-        deleting.counter("NumSubDirsMovedToDeletedDirTable", directories.get());
-        deleting.counter("NumSubFilesMovedToDeletedTable", files.get());
+        self.metrics.deleting.collect(records);
     }
 
     /// Use and quota of buckets, of the first [`BUCKETS_SHOWN_MAX`].

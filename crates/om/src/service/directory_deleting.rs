@@ -8,6 +8,7 @@ use om_proto::{OmRequest, Type};
 use tokio_util::sync::CancellationToken;
 
 use super::Stopped;
+use super::deleting_metrics::DirectoryRound;
 use crate::server::Service;
 
 /// Rows that one entry of the log moves at most. Applying them takes about 10 µs each, and whoever
@@ -20,6 +21,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     let mut walk = TreeWalk::default();
     while service.next_round(service.settings.directory_deleting_interval, &stop).await {
+        service.metrics.deleting.directories_begin();
         match round(&service, &mut walk, &stop).await {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "deleted trees were taken apart"),
@@ -37,7 +39,7 @@ async fn round(
     stop: &CancellationToken,
 ) -> Result<usize, Stopped> {
     let mut left = service.settings.directory_deleting_limit;
-    let mut moved = 0;
+    let (mut moved, mut whole) = (0, DirectoryRound::default());
     while left > 0 && !stop.is_cancelled() {
         let begun = Instant::now();
         let (limit, mut ahead) = (left.min(ROWS_PER_REQUEST_MAX), walk.clone());
@@ -58,12 +60,15 @@ async fn round(
                 ..OmRequest::default()
             })
             .await?;
-        for (counter, count) in service.metrics.directories.iter().zip(parts) {
-            counter.add(count as u64);
-        }
+        let [purged, directories, files] = parts.map(|count| count as u64);
+        service.metrics.deleting.directories_gone(DirectoryRound { purged, directories, files });
+        whole.purged += purged;
+        whole.directories += directories;
+        whole.files += files;
         moved += rows;
         left = left.saturating_sub(rows.max(1));
         tokio::time::sleep(begun.elapsed().min(PAUSE_MAX)).await;
     }
+    service.metrics.deleting.directories_end(whole);
     Ok(moved)
 }

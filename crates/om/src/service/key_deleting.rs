@@ -15,6 +15,7 @@ use ozone_db::DbError;
 use tokio_util::sync::CancellationToken;
 
 use super::Stopped;
+use super::deleting_metrics::KeyRound;
 use crate::server::Service;
 
 /// Blocks handed to SCM in one request at most.
@@ -34,6 +35,7 @@ struct Deleted {
 /// Works until stopped.
 pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     while service.next_round(service.settings.key_deleting_interval, &stop).await {
+        service.metrics.deleting.keys_begin();
         match round(&service, &stop).await {
             Ok(0) => {}
             Ok(keys) => tracing::info!(keys, "blocks of deleted keys were handed to SCM"),
@@ -43,10 +45,10 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     }
 }
 
-async fn round(service: &Arc<Service>, stop: &CancellationToken) -> Result<usize, Stopped> {
+async fn round(service: &Arc<Service>, stop: &CancellationToken) -> Result<u64, Stopped> {
     let mut left = service.settings.key_deleting_limit;
     let mut start = Vec::new();
-    let mut purged = 0;
+    let mut whole = KeyRound::default();
     while left > 0 && !stop.is_cancelled() {
         let begun = Instant::now();
         let (from, limit) = (start, left.min(KEYS_PER_REQUEST_MAX));
@@ -55,10 +57,14 @@ async fn round(service: &Arc<Service>, stop: &CancellationToken) -> Result<usize
         start = last.row.clone().into_bytes();
         start.push(0);
         left = left.saturating_sub(rows.len());
-        purged += reclaim(service, rows).await?;
+        whole.iterated += rows.len() as u64;
+        let bytes = reclaim(service, rows).await?;
+        whole.reclaimed = whole.iterated;
+        whole.reclaimed_bytes += bytes;
         tokio::time::sleep(begun.elapsed().min(PAUSE_MAX)).await;
     }
-    Ok(purged)
+    service.metrics.deleting.keys_end(whole);
+    Ok(whole.reclaimed)
 }
 
 /// The next rows, up to the limit of one request.
@@ -82,7 +88,8 @@ fn next_rows(ns: &Namespace<'_>, start: &[u8], limit: usize) -> Result<Vec<Delet
     broken.map_or(Ok(rows), Err)
 }
 
-async fn reclaim(service: &Service, rows: Vec<Deleted>) -> Result<usize, Stopped> {
+/// What the rows occupied on all disks, in bytes.
+async fn reclaim(service: &Service, rows: Vec<Deleted>) -> Result<u64, Stopped> {
     let keys: Vec<KeyBlocks> = rows.iter().map(key_blocks).collect();
     let with_blocks: Vec<KeyBlocks> =
         keys.into_iter().filter(|key| !key.blocks.is_empty()).collect();
@@ -90,16 +97,18 @@ async fn reclaim(service: &Service, rows: Vec<Deleted>) -> Result<usize, Stopped
         // SCM takes all or none.
         service.scm_blocks.delete_key_blocks(with_blocks).await?;
     }
-    let count = rows.len();
-    service.metrics.keys_processed.add(count as u64);
+    let count = rows.len() as u64;
+    service.metrics.deleting.keys_taken(count);
+    let purge = purge(rows);
+    let bytes = purge.bucket_purge_keys_size.iter().filter_map(|size| size.purged_bytes).sum();
     let request = OmRequest {
         cmd_type: Type::PurgeKeys.into(),
-        purge_keys_request: Some(Box::new(purge(rows))),
+        purge_keys_request: Some(Box::new(purge)),
         ..OmRequest::default()
     };
     service.must_write(request).await?;
-    service.metrics.keys_purged.add(count as u64);
-    Ok(count)
+    service.metrics.deleting.keys_gone(count);
+    Ok(bytes)
 }
 
 fn blocks_of(key: &KeyInfo) -> impl Iterator<Item = &om_proto::KeyLocation> {

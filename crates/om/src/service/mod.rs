@@ -1,5 +1,6 @@
 //! Background work of the leader.
 
+pub(crate) mod deleting_metrics;
 pub mod directory_deleting;
 pub mod key_deleting;
 pub mod open_key_cleanup;
