@@ -17,6 +17,7 @@ mod scm;
 mod server;
 mod spaces;
 mod transcript;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,17 +37,25 @@ enum Set {
     Plain,
     /// ACLs enforced, hsync, and LEGACY with folders.
     Strict,
+    /// Default settings: before and after a change of version.
+    Upgrade,
 }
 
 impl Set {
     fn named(name: &str) -> Self {
-        if name == "strict" { Self::Strict } else { Self::Plain }
+        match name {
+            "plain" => Self::Plain,
+            "strict" => Self::Strict,
+            "upgrade" => Self::Upgrade,
+            other => panic!("no set of questions is called {other}"),
+        }
     }
 
     fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Strict => "strict",
+            Self::Upgrade => "upgrade",
         }
     }
 
@@ -76,6 +85,7 @@ impl Set {
                 t.must("volume", create_volume(volume("vold"))).await;
                 server::old_clients(t, "vold").await;
             }
+            Self::Upgrade => upgrade::all(t).await,
             Self::Strict => {
                 t.area("keys");
                 t.must("volume", create_volume(volume("vlegacy"))).await;
@@ -228,11 +238,16 @@ async fn answers_with_rights_leases_and_folders_are_those_of_a_genuine_server() 
     check(Set::Strict).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_around_a_change_of_version_are_those_of_a_genuine_server() {
+    check(Set::Upgrade).await;
+}
+
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("set {name}"))
 }
 
-/// `OM_ANSWERS_SET=plain|strict OM_ANSWERS_GENUINE=HOST:PORT`, and see [`random::Settings`]. Without
+/// `OM_ANSWERS_SET=plain|strict|upgrade OM_ANSWERS_GENUINE=HOST:PORT`, and see [`random::Settings`]. Without
 /// `OM_ANSWERS_OURS=HOST:PORT` ours runs in this process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "asks two running servers, see tests/interop/side-by-side"]
@@ -259,7 +274,7 @@ async fn record_at(set: Set, address: &str, file: &Path) -> String {
     transcript.text()
 }
 
-/// `OM_ANSWERS_SET=plain|strict OM_ANSWERS_GENUINE=HOST:PORT OM_ANSWERS_OURS=HOST:PORT OM_ANSWERS_TO=DIRECTORY`
+/// `OM_ANSWERS_SET=plain|strict|upgrade OM_ANSWERS_GENUINE=HOST:PORT OM_ANSWERS_OURS=HOST:PORT OM_ANSWERS_TO=DIRECTORY`
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "asks two running servers, see tests/interop/side-by-side"]
 async fn side_by_side() {

@@ -10,7 +10,7 @@ use om_proto::{KeyInfo, OmRequest, OmResponse, Status};
 use crate::asker::Asker;
 
 /// Numbers that are ids or times.
-const MASKED: [&str; 19] = [
+const MASKED: [&str; 20] = [
     "expected_data_generation",
     "object_id",
     "update_id",
@@ -27,6 +27,7 @@ const MASKED: [&str; 19] = [
     "sequence_number",
     "latest_sequence_number",
     "current_txn_index",
+    "txn_id",
     "payload",
     "aws_secret",
     "data",
