@@ -440,6 +440,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_part_of_an_upload_begins_where_the_blocks_before_it_end() {
+        let block = |part, length| om_proto::KeyLocation {
+            length,
+            part_number: Some(part),
+            ..Default::default()
+        };
+        let list = |is_multipart_key| KeyLocationList {
+            key_locations: vec![block(1, 10), block(1, 5), block(3, 7), block(4, 1)],
+            is_multipart_key: Some(is_multipart_key),
+            ..Default::default()
+        };
+        assert_eq!(part_starts(Some(&list(true))), [0, 0, 15, 22]);
+        assert_eq!(part_starts(Some(&list(false))), [0; 4]);
+        assert!(part_starts(None).is_empty());
+    }
+
+    #[test]
     fn only_directories_that_can_hold_the_prefix_are_walked() {
         assert!(may_hold("a/b", "a/"));
         assert!(may_hold("a", "a/b/c"));
