@@ -243,6 +243,25 @@ async fn answers_around_a_change_of_version_are_those_of_a_genuine_server() {
     check(Set::Upgrade).await;
 }
 
+/// Two servers of ours are not told apart, whatever each has flushed by then. Keeps the drawn requests in working order, too.
+async fn random_requests_to_ours(set: Set) {
+    let (one, other) = (Own::start(set).await, Own::start(set).await);
+    let settings = random::Settings::read();
+    random::campaign(set, one.om.rpc_address(), other.om.rpc_address(), settings).await;
+    one.om.shutdown().await.unwrap();
+    other.om.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_requests_have_the_same_answers_from_two_servers_of_ours() {
+    random_requests_to_ours(Set::Plain).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_requests_with_rights_have_the_same_answers_from_two_servers_of_ours() {
+    random_requests_to_ours(Set::Strict).await;
+}
+
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("set {name}"))
 }
@@ -251,7 +270,7 @@ fn variable(name: &str) -> String {
 /// `OM_ANSWERS_OURS=HOST:PORT` ours runs in this process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "asks two running servers, see tests/interop/side-by-side"]
-async fn random_requests_have_the_same_answers() {
+async fn side_by_side_at_random() {
     let set = Set::named(&variable("OM_ANSWERS_SET"));
     let genuine = variable("OM_ANSWERS_GENUINE").parse().expect("an address");
     let settings = random::Settings::read();
