@@ -1,6 +1,7 @@
 //! `DeleteKeys`: many keys of a bucket; those that are not there, and those that the caller may not
 //! delete, are reported and stay.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use om_proto::{
@@ -16,6 +17,18 @@ use crate::rights;
 
 /// Keys that are looked up before the batch is applied: every writer waits for that.
 const AHEAD_KEYS_MAX: usize = 10_000;
+
+/// Names with their places in the request. All are there when the batch begins (`OMKeysDeleteRequest` finds
+/// them first): in a tree, what lies in a folder goes before the folder takes it along.
+fn deepest_first(names: Vec<String>, is_tree: bool) -> Vec<(usize, String)> {
+    let mut names: Vec<(usize, String)> = names.into_iter().enumerate().collect();
+    if is_tree {
+        names.sort_by_cached_key(|(_, name)| {
+            Reverse(name.split('/').filter(|part| !part.is_empty()).count())
+        });
+    }
+    names
+}
 
 impl Write for DeleteKeysRequest {
     fn prepare(
@@ -46,18 +59,19 @@ impl Write for DeleteKeysRequest {
         let mut bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
         let denied: HashSet<String> = self.denied.into_iter().collect();
         let mut left = Vec::new();
-        for name in args.keys {
+        for (place, name) in deepest_first(args.keys, bucket.layout.is_tree()) {
             match bucket.walk(ns, &bucket.key_name(&name), false)?.leaf {
                 Leaf::File(_) | Leaf::Folder(_) if denied.contains(&name) => {
-                    left.push((name, "ACCESS_DENIED", "ACL check failed"));
+                    left.push((place, name, "ACCESS_DENIED", "ACL check failed"));
                 }
                 Leaf::File(key) => delete_file(ns, &mut bucket, key, at)?,
                 Leaf::Folder(folder) => delete_folder(ns, &mut bucket, folder, at)?,
                 Leaf::Free | Leaf::BelowFile(_) => {
-                    left.push((name, "KEY_NOT_FOUND", "Key does not exist"));
+                    left.push((place, name, "KEY_NOT_FOUND", "Key does not exist"));
                 }
             }
         }
+        left.sort_unstable_by_key(|(place, ..)| *place);
         let complete = left.is_empty();
         ns.keep_bucket(&bucket.info);
         if !complete {
@@ -66,7 +80,7 @@ impl Write for DeleteKeysRequest {
         }
         let errors = left
             .iter()
-            .map(|(key, code, message)| DeleteKeyError {
+            .map(|(_, key, code, message)| DeleteKeyError {
                 key: Some(key.clone()),
                 error_code: Some((*code).to_owned()),
                 error_msg: Some((*message).to_owned()),
@@ -76,7 +90,7 @@ impl Write for DeleteKeysRequest {
         let un_deleted_keys = Some(DeleteKeyArgs {
             volume_name: args.volume_name,
             bucket_name: args.bucket_name,
-            keys: left.into_iter().map(|(key, ..)| key).collect(),
+            keys: left.into_iter().map(|(_, key, ..)| key).collect(),
         });
         let response = DeleteKeysResponse { un_deleted_keys, status: Some(complete), errors };
         reply.delete_keys_response = Some(Box::new(response));

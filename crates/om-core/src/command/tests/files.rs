@@ -493,3 +493,21 @@ fn reads_tags_and_times_refuse_names_that_no_key_can_have() {
     assert_eq!(om.refused(times), bad);
     assert_eq!(om.info("/a//b").message.unwrap(), "Key:a/b not found");
 }
+
+#[test]
+fn a_batch_may_name_a_folder_and_what_is_in_it_in_any_order() {
+    let mut om = fso();
+    om.put("d/e/file", 5);
+    let keys = vec!["d".into(), "d/e".into(), "nope".into(), "d/e/file".into()];
+    let args = DeleteKeyArgs { volume_name: "vol".into(), bucket_name: "buck".into(), keys };
+    let reply = om.write(OmRequest {
+        delete_keys_request: Some(Box::new(DeleteKeysRequest {
+            delete_keys: Some(args),
+            ..Default::default()
+        })),
+        ..kind(Type::DeleteKeys)
+    });
+    let left = reply.delete_keys_response.unwrap().un_deleted_keys.unwrap().keys;
+    assert_eq!(left, ["nope"]);
+    assert_eq!((om.bucket().used_bytes(), om.bucket().used_namespace()), (0, 0));
+}

@@ -171,8 +171,14 @@ impl Run {
             ..kind(Type::DeleteKeys)
         };
         let reply = self.subject.ask_via(via, request);
-        let left: Vec<String> =
-            keys.iter().filter(|key| !self.model.delete(key, true)).cloned().collect();
+        // In a tree, what lies in a folder goes before the folder does.
+        let mut order: Vec<usize> = (0..keys.len()).collect();
+        if self.model.kind == Kind::Tree {
+            order.sort_by_key(|place| std::cmp::Reverse(keys[*place].split('/').count()));
+        }
+        order.retain(|place| !self.model.delete(&keys[*place], true));
+        order.sort_unstable();
+        let left: Vec<String> = order.into_iter().map(|place| keys[place].clone()).collect();
         let answer = reply.delete_keys_response.unwrap();
         assert_eq!(answer.status, Some(left.is_empty()), "delete {keys:?}");
         assert_eq!(answer.un_deleted_keys.unwrap_or_default().keys, left, "delete {keys:?}");
