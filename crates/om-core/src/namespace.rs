@@ -187,7 +187,7 @@ impl<'a> Namespace<'a> {
     /// # Errors
     /// The store failed.
     pub fn has_prefix(&self, slot: usize, prefix: &[u8]) -> Result<bool, DbError> {
-        if self.cache.vacancies.knows(slot, prefix) {
+        if self.cache.vacancies.take(slot, prefix) {
             return Ok(false);
         }
         let mut found = false;

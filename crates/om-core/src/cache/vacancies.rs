@@ -12,6 +12,8 @@ use parking_lot::Mutex;
 
 /// Prefixes remembered at most, of requests that are under way; the oldest go first.
 const PREFIXES_MAX: usize = 64;
+/// Rows put after which a prefix that nobody asked for is forgotten: each of them is compared with it.
+const PUTS_MAX: u32 = 10_000;
 
 /// What is known of one prefix of a table.
 struct Watched {
@@ -20,6 +22,8 @@ struct Watched {
     /// The scan has ended and found nothing.
     vacant: bool,
     number: u64,
+    /// Rows that were put elsewhere since.
+    puts: u32,
 }
 
 #[derive(Default)]
@@ -48,7 +52,13 @@ impl Vacancies {
         if state.watched.len() >= PREFIXES_MAX {
             state.watched.pop_front();
         }
-        state.watched.push_back(Watched { slot, prefix: prefix.into(), vacant: false, number });
+        state.watched.push_back(Watched {
+            slot,
+            prefix: prefix.into(),
+            vacant: false,
+            number,
+            puts: 0,
+        });
         self.count.store(state.watched.len(), Ordering::SeqCst);
         Look(number)
     }
@@ -73,19 +83,28 @@ impl Vacancies {
             return;
         }
         let mut state = self.state.lock();
-        state.watched.retain(|watched| watched.slot != slot || !key.starts_with(&watched.prefix));
+        state.watched.retain_mut(|watched| {
+            watched.puts += 1;
+            let elsewhere = watched.slot != slot || !key.starts_with(&watched.prefix);
+            elsewhere && watched.puts < PUTS_MAX
+        });
         self.count.store(state.watched.len(), Ordering::SeqCst);
     }
 
-    /// Whether no row begins so, as far as known.
-    pub(crate) fn knows(&self, slot: usize, prefix: &[u8]) -> bool {
+    /// Whether no row begins so, as far as known. Answers once: whoever looked asks once.
+    pub(crate) fn take(&self, slot: usize, prefix: &[u8]) -> bool {
         if self.count.load(Ordering::SeqCst) == 0 {
             return false;
         }
-        let state = self.state.lock();
-        state.watched.iter().any(|watched| {
-            watched.vacant && watched.slot == slot && prefix.starts_with(&watched.prefix)
-        })
+        let mut state = self.state.lock();
+        let found = state.watched.iter().position(|watched| {
+            watched.vacant && watched.slot == slot && *prefix == *watched.prefix
+        });
+        if let Some(at) = found {
+            state.watched.remove(at);
+            self.count.store(state.watched.len(), Ordering::SeqCst);
+        }
+        found.is_some()
     }
 }
 
@@ -93,33 +112,41 @@ impl Vacancies {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_row_put_during_or_after_the_look_ends_the_vacancy_of_its_prefix_alone() {
-        let vacancies = Vacancies::default();
-        assert!(!vacancies.knows(1, b"/a/"));
-        let looks = [b"/a/", b"/b/", b"/c/"].map(|prefix| vacancies.begin(1, prefix));
-        assert!(!vacancies.knows(1, b"/a/"), "the scan has not ended");
-        vacancies.put(1, b"/b/key");
-        vacancies.put(2, b"/a/key");
-        looks.iter().for_each(|look| vacancies.end(look, true));
-        let known = || [b"/a/", b"/b/", b"/c/"].map(|prefix| vacancies.knows(1, prefix));
-        assert_eq!(known(), [true, false, true]);
-        assert!(vacancies.knows(1, b"/a/below/") && !vacancies.knows(2, b"/a/"));
-        vacancies.put(1, b"/c/key");
-        assert_eq!(known(), [true, false, false]);
-        let look = vacancies.begin(1, b"/c/");
-        vacancies.end(&look, false);
-        assert_eq!(known(), [true, false, false]);
+    fn look(vacancies: &Vacancies, prefix: &[u8]) {
+        let look = vacancies.begin(1, prefix);
+        vacancies.end(&look, true);
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn a_row_put_during_or_after_the_look_ends_the_vacancy_of_its_prefix_alone() {
+        let vacancies = Vacancies::default();
+        assert!(!vacancies.take(1, b"/a/"));
+        let looks = [b"/a/", b"/b/", b"/c/"].map(|prefix| vacancies.begin(1, prefix));
+        assert!(!vacancies.take(1, b"/a/"), "the scan has not ended");
+        vacancies.put(1, b"/b/key");
+        vacancies.put(2, b"/a/key");
+        looks.iter().for_each(|look| vacancies.end(look, true));
+        vacancies.put(1, b"/c/key");
+        assert!(!vacancies.take(2, b"/a/"));
+        let known = [b"/a/", b"/b/", b"/c/"].map(|prefix| vacancies.take(1, prefix));
+        assert_eq!(known, [true, false, false]);
+        assert!(!vacancies.take(1, b"/a/"), "it answers once");
+        let look = vacancies.begin(1, b"/c/");
+        vacancies.end(&look, false);
+        assert!(!vacancies.take(1, b"/c/"));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_forgotten_after_a_while() {
         let vacancies = Vacancies::default();
         for n in 0..10 * PREFIXES_MAX {
-            let look = vacancies.begin(1, format!("/{n}/").as_bytes());
-            vacancies.end(&look, true);
+            look(&vacancies, format!("/{n}/").as_bytes());
         }
-        assert_eq!(vacancies.state.lock().watched.len(), PREFIXES_MAX);
-        assert!(!vacancies.knows(1, b"/0/") && vacancies.knows(1, b"/639/"));
+        assert_eq!(vacancies.count.load(Ordering::SeqCst), PREFIXES_MAX);
+        assert!(!vacancies.take(1, b"/0/") && vacancies.take(1, b"/639/"));
+        for _ in 0..PUTS_MAX {
+            vacancies.put(1, b"/elsewhere");
+        }
+        assert_eq!(vacancies.count.load(Ordering::SeqCst), 0);
     }
 }
