@@ -457,10 +457,6 @@ fn read_one(
             let body = body(request.list_volume_request.as_deref(), name)?;
             volume::list::read(body, ns, caller, reply)
         }
-        Type::CheckVolumeAccess => {
-            let body = body(request.check_volume_access_request.as_deref(), name)?;
-            volume::check_access::read(body, ns, reply)
-        }
         Type::InfoBucket => {
             bucket::info::read(body(request.info_bucket_request.as_deref(), name)?, ns, reply)
         }

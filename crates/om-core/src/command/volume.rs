@@ -1,6 +1,5 @@
 //! Volumes.
 
-pub mod check_access;
 pub mod create;
 pub mod delete;
 pub mod info;

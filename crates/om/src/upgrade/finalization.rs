@@ -75,8 +75,8 @@ impl Finalization {
         }
         init::set_layout_version(&self.directory, LAYOUT_VERSION)?;
         progress.client = Some(client.to_owned());
-        let from = progress.layout_version as usize + 1;
-        let features = FEATURES.get(from..).unwrap_or_default();
+        let from = progress.layout_version;
+        let features = FEATURES.get(from as usize + 1..).unwrap_or_default();
         progress.messages.push("Finalization started.".to_owned());
         progress.messages.extend(
             features
