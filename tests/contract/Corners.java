@@ -196,14 +196,11 @@ public final class Corners {
           + " " + all.getKeyProviderUri();
     });
     say("status", () -> fs.getStatus(home).getCapacity() + " " + fs.getStatus(home).getUsed() + " " + fs.getStatus(home).getRemaining());
-    say("used", fs::getUsed);
     say("storage policies", fs::getAllStoragePolicies);
     say("storage policy", () -> fs.getStoragePolicy(home));
     say("delegation token", () -> fs.getDelegationToken("me"));
     say("child file systems", () -> fs.getChildFileSystems() == null ? "none" : "some");
     say("trash root", () -> fs.getTrashRoot(at("x")));
-    say("trash roots", () -> fs.getTrashRoots(false).stream().map(Corners::shown).toList());
-    say("trash roots of all", () -> fs.getTrashRoots(true).stream().map(Corners::shown).toList());
   }
 
   private void capabilities() {
@@ -610,10 +607,6 @@ public final class Corners {
       fs.setTimes(file, -1, -1);
       return fs.getFileStatus(file).getModificationTime();
     });
-    say("times before 1970", () -> {
-      fs.setTimes(file, -5, -5);
-      return fs.getFileStatus(file).getModificationTime();
-    });
     say("times of a directory", () -> {
       fs.setTimes(home, 1_600_000_000_123L, -1);
       return fs.getFileStatus(home).getModificationTime();
@@ -808,7 +801,6 @@ public final class Corners {
     say("trash again", () -> Trash.moveToAppropriateTrash(fs, write("trash/file", "x"), fs.getConf()));
     say("trash what is missing", () -> Trash.moveToAppropriateTrash(fs, at("trash/missing"), fs.getConf()));
     say("trash what is in the trash", () -> Trash.moveToAppropriateTrash(fs, new Path(fs.getTrashRoot(home), "Current"), fs.getConf()));
-    say("trash roots", () -> fs.getTrashRoots(false).size());
     say("trash interval", () -> new Trash(fs, fs.getConf()).isEnabled());
   }
 

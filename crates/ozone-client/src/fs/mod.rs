@@ -217,6 +217,19 @@ impl OzoneFileSystem {
         }
     }
 
+    /// Whether it is a bucket that stands for another one.
+    ///
+    /// # Errors
+    /// See [`FsError`].
+    pub async fn is_link(&self, path: &str) -> Result<bool, FsError> {
+        match self.place(path)? {
+            Place::Key { volume, bucket, key, .. } if key.is_empty() && self.is_rooted() => {
+                Ok(self.bucket(&volume, &bucket).await?.is_link())
+            }
+            _ => Ok(false),
+        }
+    }
+
     /// Whether there is a file or directory.
     ///
     /// # Errors
@@ -261,9 +274,12 @@ impl OzoneFileSystem {
             .map(|found| found.status)
             .ok_or(ClientError::Malformed("the status of the file"))?;
         let is_directory = status.is_directory.unwrap_or_default();
-        // Nothing is told of the root of a bucket.
-        let info = status.key_info.unwrap_or_default();
         let block_size = status.block_size.unwrap_or_default();
+        let Some(info) = status.key_info else {
+            // Nothing is told of the root of a bucket; the genuine client shows a 1.
+            let shown = self.shown(BasicKeyInfo::default(), is_directory, block_size);
+            return Ok(FileStatus { replication: 1, ..shown });
+        };
         Ok(self.shown(basic(info), is_directory, block_size))
     }
 

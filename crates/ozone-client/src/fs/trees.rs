@@ -211,6 +211,18 @@ impl OzoneFileSystem {
         }
     }
 
+    /// Deletes all that is in a directory or bucket, which stays. `false` if something else stays, too.
+    ///
+    /// # Errors
+    /// See [`FsError`].
+    pub async fn delete_entries(&self, path: &str) -> Result<bool, FsError> {
+        let mut deleted = true;
+        for entry in self.list(path).await? {
+            deleted &= Box::pin(self.delete(&entry.path, true)).await?;
+        }
+        Ok(deleted)
+    }
+
     async fn delete_bucket(
         &self,
         path: &str,

@@ -81,7 +81,8 @@ impl Command for Remove {
     }
 
     fn path(&mut self, shell: &mut Shell, item: &Item) -> Outcome {
-        if item.is_directory() && !self.recursive {
+        let link = item.is_directory() && item.system.is_link(&item.path)?;
+        if item.is_directory() && !self.recursive && !link {
             return Err(Trouble::is_directory(&item.text));
         }
         if !self.skip_trash {
@@ -99,7 +100,13 @@ impl Command for Remove {
         if !self.confirmed(shell, item)? {
             return Ok(());
         }
-        if !item.system.delete(&item.path, self.recursive)? {
+        // As with a link of POSIX, a slash behind it means what it leads to.
+        let deleted = if link && self.trailing {
+            item.system.delete_entries(&item.path)?
+        } else {
+            item.system.delete(&item.path, self.recursive)?
+        };
+        if !deleted {
             // Who looks for a trash sees first that the file has gone.
             if !self.skip_trash && !item.system.exists(&item.path)? {
                 let name = item.path.name();

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 
 use super::options::{Format, MANY};
+use super::sequence;
 use super::shell::{Item, Shell};
 use super::system::Reader;
 use super::trouble::Trouble;
@@ -55,6 +56,7 @@ fn print_text(shell: &mut Shell, item: &Item, mut reader: Reader) -> Outcome {
         Packing::None => copy(&mut stream, &mut shell.out),
         Packing::Gzip => copy(&mut MultiGzDecoder::new(&mut stream), &mut shell.out),
         Packing::Zlib => copy(&mut ZlibDecoder::new(&mut stream), &mut shell.out),
+        Packing::Sequence => sequence::print(&mut stream, &mut shell.out).map_err(Trouble::from),
         Packing::Other(what) => {
             return Err(Trouble::path(&item.text, &format!("{what} cannot be shown as text")));
         }
@@ -75,6 +77,7 @@ enum Packing {
     None,
     Gzip,
     Zlib,
+    Sequence,
     Other(&'static str),
 }
 
@@ -83,7 +86,7 @@ impl Packing {
         let extension = name.rsplit('.').next().unwrap_or_default();
         match (first, extension) {
             (first, _) if first.starts_with(&GZIP) => Self::Gzip,
-            (first, _) if first.starts_with(b"SEQ") => Self::Other("a sequence file"),
+            (first, _) if first.starts_with(sequence::MAGIC) => Self::Sequence,
             (first, _) if first.starts_with(b"Obj\x01") => Self::Other("an Avro file"),
             (_, "deflate") => Self::Zlib,
             (_, "bz2") => Self::Other("a bzip2 file"),

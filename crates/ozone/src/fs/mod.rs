@@ -22,6 +22,7 @@ mod options;
 mod path;
 mod pattern;
 mod permissions;
+mod sequence;
 mod shell;
 mod small;
 mod system;

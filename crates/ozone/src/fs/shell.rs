@@ -242,7 +242,8 @@ impl Shell {
     pub fn local_item(&mut self, text: &str) -> Result<Item, Trouble> {
         let mut parsed = given(text)?;
         parsed.scheme = Some("file".to_owned());
-        let shown = parsed.path.clone();
+        let shown = Some(parsed.path.clone()).filter(|path| !path.is_empty());
+        let shown = shown.unwrap_or_else(|| ".".to_owned());
         let shown = if text.ends_with('/') && shown != "/" { format!("{shown}/") } else { shown };
         let system = self.system(&FsPath { authority: None, ..parsed })?;
         let path = qualified(&system, &shown);

@@ -200,6 +200,28 @@ impl System {
         }
     }
 
+    /// Deletes all that is in a directory or bucket, which stays.
+    ///
+    /// # Errors
+    /// See [`FsError`].
+    pub fn delete_entries(&self, path: &FsPath) -> Result<bool, FsError> {
+        match &self.kind {
+            Kind::Local => Ok(false),
+            Kind::Ozone { fs, runtime } => runtime.block_on(fs.delete_entries(&path.path)),
+        }
+    }
+
+    /// Whether it is a bucket that stands for another one.
+    ///
+    /// # Errors
+    /// See [`FsError`].
+    pub fn is_link(&self, path: &FsPath) -> Result<bool, FsError> {
+        match &self.kind {
+            Kind::Local => Ok(false),
+            Kind::Ozone { fs, runtime } => runtime.block_on(fs.is_link(&path.path)),
+        }
+    }
+
     /// Files, directories and bytes.
     ///
     /// # Errors

@@ -143,7 +143,11 @@ const ENTRIES: &[(&str, &str, &str)] = &[
         "Answers by the exit code: -e it exists, -d a directory, -f a file, -s not empty, -z empty, \
          -r may be read, -w may be written.",
     ),
-    ("text", "[-ignoreCrc] <src> ...", "Prints files, unpacking gzip and deflate."),
+    (
+        "text",
+        "[-ignoreCrc] <src> ...",
+        "Prints files, unpacking gzip and deflate, and the records of sequence files.",
+    ),
     (
         "touch",
         "[-a] [-m] [-t TIMESTAMP (yyyyMMdd:HHmmss) ] [-c] <path> ...",

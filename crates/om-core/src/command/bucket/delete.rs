@@ -86,6 +86,7 @@ fn contents(bucket: &Bucket) -> Vec<(usize, Vec<u8>)> {
     if !bucket.layout.is_tree() {
         return vec![(tables::KEY.slot, bucket.flat_row(""))];
     }
-    let tree = tables::bucket_tree(bucket.volume_id, bucket.id());
-    vec![(tables::FILE.slot, tree.clone()), (tables::DIRECTORY.slot, tree)]
+    // What is left of deleted folders waits for the directory deleting service, and belongs to no bucket any more.
+    let top = tables::path_key(bucket.volume_id, bucket.id(), bucket.id(), "");
+    vec![(tables::FILE.slot, top.clone()), (tables::DIRECTORY.slot, top)]
 }

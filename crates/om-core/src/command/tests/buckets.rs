@@ -79,6 +79,16 @@ fn a_bucket_with_keys_stays() {
 }
 
 #[test]
+fn a_bucket_goes_before_the_rest_of_its_deleted_folders_does() {
+    let mut om = Om::with_bucket(BucketLayoutProto::FileSystemOptimized);
+    om.put("dir/inner/key", 5);
+    let refused = om.refused(delete_bucket("buck"));
+    assert_eq!(refused, (Status::BucketNotEmpty, "Bucket is not empty".into()));
+    om.ok(delete_key("dir", true));
+    om.ok(delete_bucket("buck"));
+}
+
+#[test]
 fn keys_are_reached_through_chains_of_links() {
     let mut om = Om::with_bucket(BucketLayoutProto::ObjectStore);
     om.ok(link("one", "buck"));
