@@ -305,8 +305,7 @@ impl TableCache {
         let (mut added, mut grown) = (0_isize, 0_isize);
         let length = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len).cast_signed();
         for Change { slot, key, value, is_new, decoded } in changes {
-            let resident = tables::is_resident(slot).then(|| key.clone());
-            let put = value.is_some().then(|| key.clone());
+            let (name, is_put) = (key.clone(), value.is_some());
             if slot == tables::PREFIX.slot {
                 self.prefixes.store(true, Ordering::Release);
             }
@@ -330,15 +329,15 @@ impl TableCache {
             }
             drop(rows);
             // After the new row is visible: who reads from now on keeps the new one.
-            if let Some(key) = put {
-                self.vacancies.put(slot, &key);
+            if is_put {
+                self.vacancies.put(slot, &name);
             }
-            match (resident, decoded) {
-                (Some(key), Some(bucket)) => self.buckets.replace(&key, bucket),
-                (Some(key), None) if slot == tables::BUCKET.slot => self.buckets.forget(&key),
-                (Some(key), None) if slot == tables::VOLUME.slot => self.volumes.forget(&key),
-                (Some(key), None) => self.directories.forget(&key),
-                (None, _) => {}
+            match decoded {
+                Some(bucket) => self.buckets.replace(&name, bucket),
+                None if slot == tables::BUCKET.slot => self.buckets.forget(&name),
+                None if slot == tables::VOLUME.slot => self.volumes.forget(&name),
+                None if slot == tables::DIRECTORY.slot => self.directories.forget(&name),
+                None => {}
             }
         }
         current.rows.fetch_add(added, Ordering::Relaxed);

@@ -113,11 +113,6 @@ pub(crate) fn is_often_absent(slot: usize) -> bool {
     [KEY.slot, FILE.slot, DIRECTORY.slot].contains(&slot)
 }
 
-/// Tables of which rows stay decoded in memory.
-pub(crate) fn is_resident(slot: usize) -> bool {
-    [VOLUME.slot, BUCKET.slot, DIRECTORY.slot].contains(&slot)
-}
-
 /// `/<volume>`.
 pub fn volume_key(volume: &str) -> Vec<u8> {
     joined(&[volume])

@@ -20,12 +20,15 @@ const SAFE_MODE_WAIT: Duration = Duration::from_secs(20);
 /// How often it asks meanwhile.
 const SAFE_MODE_POLL: Duration = Duration::from_millis(250);
 
+/// Containers, and when SCM said where they are.
+type Remembered = HashMap<i64, (Instant, Arc<Known>)>;
+
 /// Container to pipeline.
 pub struct Locations {
     scm: ScmClient,
     entries_max: usize,
     ttl: Duration,
-    known: Mutex<HashMap<i64, (Instant, Arc<Known>)>>,
+    known: Mutex<Remembered>,
 }
 
 /// Where a container is, in both forms.
@@ -45,12 +48,12 @@ impl Locations {
     pub fn fill_known(&self, keys: Vec<&mut KeyInfo>) -> bool {
         let now = Instant::now();
         let known = self.known.lock();
-        blocks_of(keys).all(|block| match known.get(&container_of(block)) {
-            Some((since, known)) if now - *since < self.ttl => {
+        blocks_of(keys).all(|block| {
+            let found = self.fresh(&known, container_of(block), now);
+            found.is_some_and(|known| {
                 block.pipeline = Some(known.pipeline.clone());
                 true
-            }
-            _ => false,
+            })
         })
     }
 
@@ -89,11 +92,8 @@ impl Locations {
         }
         let now = Instant::now();
         let known = self.known.lock();
-        let pipeline = |container: &i64| match known.get(container) {
-            Some((since, known)) if now - *since < self.ttl => {
-                Some((*container, known.encoded.clone()))
-            }
-            _ => None,
+        let pipeline = |container: &i64| {
+            self.fresh(&known, *container, now).map(|known| (*container, known.encoded.clone()))
         };
         containers.iter().map(pipeline).collect()
     }
@@ -113,6 +113,17 @@ impl Locations {
         Ok(found.into_iter().map(|(container, known)| (container, known.encoded.clone())).collect())
     }
 
+    /// Where a container is, unless that was learnt too long ago.
+    fn fresh<'a>(
+        &self,
+        known: &'a Remembered,
+        container: i64,
+        now: Instant,
+    ) -> Option<&'a Arc<Known>> {
+        let (since, found) = known.get(&container)?;
+        (now - *since < self.ttl).then_some(found)
+    }
+
     async fn find(
         &self,
         containers: BTreeSet<i64>,
@@ -124,11 +135,11 @@ impl Locations {
         {
             let known = self.known.lock();
             for container in containers {
-                match known.get(&container) {
-                    Some((since, pipeline)) if !refresh && now - *since < self.ttl => {
+                match self.fresh(&known, container, now).filter(|_| !refresh) {
+                    Some(pipeline) => {
                         found.insert(container, pipeline.clone());
                     }
-                    _ => missing.push(ContainerId(container.cast_unsigned())),
+                    None => missing.push(ContainerId(container.cast_unsigned())),
                 }
             }
         }

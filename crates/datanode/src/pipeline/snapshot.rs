@@ -3,12 +3,13 @@
 //! The containers themselves are the state and are always on disk; the file only says up to where
 //! the log is contained in them, and which containers must be there.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use hdds_proto::datanode::Container2BcsidMapProto;
 use multiraft::TermIndex;
+use ozone_daemon::durable;
 use prost::Message;
 
 /// `hdds.ratis.server.num.snapshots.retained`.
@@ -41,14 +42,8 @@ fn read(path: &Path) -> io::Result<Container2BcsidMapProto> {
 /// # Errors
 /// The disk refuses.
 pub fn write(directory: &Path, at: TermIndex, map: &Container2BcsidMapProto) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
     let path = directory.join(format!("snapshot.{}_{}", at.term, at.index));
-    let temporary = directory.join("snapshot.tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(&map.encode_to_vec())?;
-    file.sync_all()?;
-    fs::rename(&temporary, &path)?;
-    File::open(directory)?.sync_all()?;
+    durable::replace(&path, &map.encode_to_vec())?;
     let all = list(directory);
     for (_, old) in all.iter().take(all.len().saturating_sub(SNAPSHOTS_RETAINED)) {
         // An old snapshot that stays does no harm.

@@ -1,13 +1,15 @@
 //! Groups whose loop has a thread of its own, writes the log and applies on it.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use multiraft::RaftSettings;
 use uuid::Uuid;
 
-use crate::machine::BESIDE;
+use crate::machine::{BESIDE, SlowDisk};
 use crate::node::{Node, until};
 
 const GROUP: Uuid = Uuid::from_u128(7);
@@ -75,16 +77,22 @@ async fn a_ring_of_such_members_replicates_and_survives_its_leader() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn writes_are_answered_while_a_snapshot_waits_for_the_disk() {
-    let root = tempfile::tempdir().unwrap();
-    let mut node = Node::start("one", root.path(), own_thread).await;
+/// A node with 40 entries in [`BESIDE`], whose snapshot waits for a disk that is held.
+async fn with_a_snapshot_that_waits(root: &Path) -> (Node, Arc<SlowDisk>) {
+    let node = Node::start("one", root, own_thread).await;
     node.raft.add_group(BESIDE, vec![node.peer(0)]).await.unwrap();
     node.lead(BESIDE).await;
     let disk = node.machines.seen(BESIDE).lock().disk.clone();
     disk.hold(true);
     write_to(&node, BESIDE, 0..40).await;
     until("a snapshot waits for the disk", || disk.waiting() == 1).await;
+    (node, disk)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_are_answered_while_a_snapshot_waits_for_the_disk() {
+    let root = tempfile::tempdir().unwrap();
+    let (mut node, disk) = with_a_snapshot_that_waits(root.path()).await;
     // Many times what makes a snapshot due; one is under way, and no other begins.
     for round in 1..10 {
         write_to(&node, BESIDE, round * 40..round * 40 + 40).await;
@@ -107,13 +115,7 @@ async fn writes_are_answered_while_a_snapshot_waits_for_the_disk() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_waits_for_the_snapshot_under_way() {
     let root = tempfile::tempdir().unwrap();
-    let mut node = Node::start("one", root.path(), own_thread).await;
-    node.raft.add_group(BESIDE, vec![node.peer(0)]).await.unwrap();
-    node.lead(BESIDE).await;
-    let disk = node.machines.seen(BESIDE).lock().disk.clone();
-    disk.hold(true);
-    write_to(&node, BESIDE, 0..40).await;
-    until("a snapshot waits for the disk", || disk.waiting() == 1).await;
+    let (mut node, disk) = with_a_snapshot_that_waits(root.path()).await;
     let raft = node.raft.clone();
     let stopped = tokio::spawn(async move { raft.shutdown().await });
     tokio::task::yield_now().await;

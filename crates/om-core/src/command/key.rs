@@ -47,10 +47,7 @@ fn prepare_existing(
     ns: &Namespace<'_>,
     caller: &Caller<'_>,
 ) -> Result<Bucket, Failure> {
-    let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
-    args.key_name = bucket.key_name(&args.key_name);
-    stamp(args, &bucket, caller);
-    Ok(bucket)
+    prepare_named(args, ns, caller, |bucket, name| Ok(bucket.key_name(name)))
 }
 
 /// [`prepare_existing`] for requests that refuse names that no key can have
@@ -60,8 +57,17 @@ fn prepare_existing_checked(
     ns: &Namespace<'_>,
     caller: &Caller<'_>,
 ) -> Result<Bucket, Failure> {
+    prepare_named(args, ns, caller, Bucket::new_key_name)
+}
+
+fn prepare_named(
+    args: &mut KeyArgs,
+    ns: &Namespace<'_>,
+    caller: &Caller<'_>,
+    name: impl FnOnce(&Bucket, &str) -> Result<String, OmError>,
+) -> Result<Bucket, Failure> {
     let bucket = ns.resolve(&args.volume_name, &args.bucket_name)?;
-    args.key_name = bucket.new_key_name(&args.key_name)?;
+    args.key_name = name(&bucket, &args.key_name)?;
     stamp(args, &bucket, caller);
     Ok(bucket)
 }

@@ -32,8 +32,7 @@ impl Write for CommitKeyRequest {
                 "Hsync is not enabled. To enable, set ozone.fs.hsync.enabled = true",
             ));
         }
-        let bucket = super::prepare_existing_checked(&mut self.key_args, ns, caller)?;
-        self.key_args.key_name = bucket.new_key_name(&self.key_args.key_name)?;
+        super::prepare_existing_checked(&mut self.key_args, ns, caller)?;
         for block in &mut self.key_args.key_locations {
             block.pipeline = None;
             block.token = None;
